@@ -20,6 +20,7 @@ from assets import (
     ground_truth,
     ingest,
     leaderboard,
+    online_drift,
     promotion,
     retraining,
     rollouts,
@@ -40,6 +41,7 @@ from orchestration import (
     alert_sensors,
     automation,
     executor,
+    hourly,
     partitions,
     repository_links,
     resources,
@@ -68,14 +70,14 @@ def build_definitions(
     return dg.Definitions(
         assets=repository_links.linked([asset for part in parts for asset in part[0]], ROOT),
         jobs=[job for part in parts for job in part[1]],
-        schedules=[part[2] for part in parts],
+        schedules=[schedule for part in parts for schedule in part[2]],
         sensors=[*(sensor for part in parts for sensor in part[3]), *watched],
         executor=executor.build(settings, use_cases),
         resources={**resources.build(settings), **(resource_overrides or {})},
     )
 
 
-def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], Any, list[Any]]:
+def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinition], list[Any], list[Any], list[Any]]:
     days = partitions.daily(settings, use_case)
     declared_names.refuse_unknown(settings, use_case)
     on_demand = feature_repo.on_demand_sentences(settings.feature_repo, use_case)
@@ -94,6 +96,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *promotion.build(use_case, days),
         *leaderboard.build(use_case),
         *decisions.build(use_case),
+        *online_drift.build(use_case),
         *rollouts.build(use_case),
         *scoring.build(use_case, days, nodes, on_demand),
         *actions.build(use_case, days, nodes),
@@ -109,14 +112,16 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
     ship = shipping_sensor.shipping_job(use_case)
     watching += [*shipping_sensor.build(settings, use_case, ship), *rollout_sensor.build(settings, use_case)]
     # A use case without a problem ends at its training set: there is nothing to monitor.
-    jobs = [lineage, watch, retrain, search, ship] if use_case.learned else [lineage]
+    hour = hourly.hourly_job(use_case)
+    jobs = [lineage, watch, retrain, search, ship, hour] if use_case.learned else [lineage]
     # What runs on demand only is never stale.
     fresh += feature_search.build(use_case)
     fresh += transforms.checks(models, use_case, nodes)
     if streamed:
         fresh += streams.build(settings, use_case)
         watching.append(stream_sensor.build(settings, use_case))
-    return fresh, jobs, automation.nightly(settings, use_case, lineage), watching
+    schedules = [automation.nightly(settings, use_case, lineage), *hourly.build(settings, use_case, hour)]
+    return fresh, jobs, schedules, watching
 
 
 @dg.definitions

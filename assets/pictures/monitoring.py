@@ -1,7 +1,7 @@
 """Pictures of label maturity, performance over time, estimates and drift, for the pages of the monitoring assets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -83,6 +83,25 @@ def expected_and_real(expected: pl.DataFrame, real: pl.DataFrame, title: str) ->
     axes.legend(fontsize=6, loc="lower left")
     axes.set_title(title, fontsize=8)
     return picture(figure, "expected and real")
+
+
+def drift_over_hours(
+    hours: Sequence[datetime], features: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+) -> dg.MetadataValue:
+    """One panel per feature: its distances from what was expected, by hour, over the band that stable hours stay in.
+
+    Args:
+        features: distances and the band's limits by hour; NaN where none was judged.
+    """
+    figure, panels = figure_and_axes(len(features), 1, 9, 1.2 * len(features))
+    times = np.array([hour.replace(tzinfo=None) for hour in hours], dtype="datetime64[h]")
+    for axes, (name, (distances, limits)) in zip(panels, features.items(), strict=True):
+        over = np.array(distances) >= np.array(limits)
+        axes.fill_between(times, 0, limits, step="mid", alpha=0.25, color=GREEN)
+        axes.scatter(times, distances, s=9, c=np.where(over, RED, BLUE))
+        axes.set_ylim(bottom=0)
+        axes.set_title(name, fontsize=8)
+    return picture(figure, "drift by the hour")
 
 
 def drift_over_days(scores: Mapping[date, Mapping[str, float]]) -> dg.MetadataValue:

@@ -159,7 +159,7 @@ def judge(reference: Reference, recent: Histograms, of_labels: Collection[str] =
 
 def _of_columns(measured: Mapping[str, FeatureDrift]) -> dict[str, FeatureDrift]:
     """A vector is one feature: that of its elements which deviates most. Lines are made for the worst of all features
-    (`_extreme`), elements among them, so that this changes no alarm."""
+    (`extreme`), elements among them, so that this changes no alarm."""
     columns: dict[str, FeatureDrift] = {}
     for name, found in measured.items():
         column = column_of(name)
@@ -225,7 +225,7 @@ def _noise(stable: Histograms, window: int, weeks: int, day: Noise | None) -> No
     scale = scale if day is None else np.sqrt(scale * np.maximum(scale, day.scale))
     largest = ((distances - location) / scale).max(axis=(1, 2))
     margin = 1 + STANDARD_ERRORS / (2 * len(stable.days) / window) ** 0.5
-    line = max(margin * _extreme(largest), day.line if day else 0.0)
+    line = max(margin * extreme(largest, RETURN_DAYS), day.line if day else 0.0)
     return Noise(window, location, scale, sampling, line)
 
 
@@ -243,10 +243,11 @@ def _scale(distances: Floats, location: Floats, sampling: float) -> Floats:
     return scale
 
 
-def _extreme(largest: Floats) -> float:
-    """What the largest deviation of a day reaches once in RETURN_DAYS: Gumbel's distribution through its median and
-    upper decile (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter 3)."""
-    half, tenth, rare = (-log(-log(1 - p)) for p in (0.5, 0.1, 1 / RETURN_DAYS))
+def extreme(largest: Floats, times: int) -> float:
+    """What the largest deviation of a day, or of another time, reaches once in so many `times`: Gumbel's distribution
+    through its median and upper decile (Coles, An Introduction to Statistical Modeling of Extreme Values, 2001, chapter
+    3)."""
+    half, tenth, rare = (-log(-log(1 - p)) for p in (0.5, 0.1, 1 / times))
     median, decile = np.quantile(largest, [0.5, 0.9])
     return float(median + (decile - median) / (tenth - half) * (rare - half))
 

@@ -123,7 +123,9 @@ def test_a_night_that_can_do_nothing_says_so_in_one_line(
 
 def said(instance: dg.DagsterInstance) -> list[str]:
     """Why the ticks of the schedule did nothing."""
-    [state] = [s for s in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE) if "fraud" in s.name]
+    [state] = [
+        s for s in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE) if s.name == "fraud_nightly"
+    ]
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
     assert not any(tick.error for tick in ticks)
     return [tick.skip_reason or "" for tick in ticks]

@@ -104,6 +104,7 @@ def _maturity_shown(
 
 def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
     keys, dictionary = Keys(use_case), DataDictionary(use_case, performance_table.DESCRIPTIONS)
+    table = performance_table.of(use_case, problem)
 
     @asset(
         use_case,
@@ -123,16 +124,16 @@ def _performance(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
         result = outcomes.outcomes(lakehouse, use_case, problem, as_of, slices=problem.slices)
         if result is None:
             return dg.MaterializeResult(metadata={"notes": NOTHING_SCORED})
-        recorded = performance_table.record(lakehouse, use_case, problem, result.scored)
+        recorded = table.record(lakehouse, problem, result.scored)
         notes = [*result.left_out, *([AHEAD] if recorded.ahead else [])]
-        rows = performance_table.read(lakehouse, use_case, outcomes.first_day(use_case, as_of))
+        rows = table.read(lakehouse, outcomes.first_day(use_case, as_of))
         every = rows.filter((pl.col("event_date") <= as_of.date()) & (pl.col("slice") == "all"))
         scored_days = [numbered_day(day) for day in np.unique(result.scored.days)]
         return dg.MaterializeResult(
             check_results=results([checks.scored_days_measured(scored_days, every)]),
             metadata={
                 **({"notes": "\n".join(notes)} if notes else {}),
-                **describe(context, lakehouse, performance_table.table(use_case), dictionary),
+                **describe(context, lakehouse, table.name, dictionary),
                 "days_written": len(recorded.days),
                 **_performance_shown(result.scored, problem, every),
             },
@@ -233,7 +234,7 @@ def _estimate(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"notes": "nothing can be expected yet: too little is known"})
         since = outcomes.first_day(use_case, as_of)
         estimates = estimates_table.read(lakehouse, use_case, since).filter(pl.col("made_on") <= as_of.date())
-        real = performance_table.read(lakehouse, use_case, since).filter(pl.col("slice") == "all")
+        real = performance_table.of(use_case, problem).read(lakehouse, since).filter(pl.col("slice") == "all")
         due = _came_due(estimates, real)
         return dg.MaterializeResult(
             check_results=results([checks.estimates_hold(due)]),

@@ -40,6 +40,7 @@ class Keys:
         self.review_queue = key("monitoring", "review_queue")
         self.label_maturity = key("monitoring", "label_maturity")
         self.performance = key("monitoring", "performance")
+        self.business = key("monitoring", "business")
         self.estimate = key("monitoring", "estimate")
         self.drift = key("monitoring", "drift")
         self.drift_report = key("monitoring", "drift_report")

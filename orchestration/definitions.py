@@ -10,6 +10,7 @@ from dagster_dbt.dbt_manifest import validate_manifest
 
 from assets import (
     actions,
+    business,
     datasets,
     decisions,
     drift,
@@ -103,6 +104,7 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
         *export.build(use_case, days),
         *evaluation.build(use_case, days),
         *ground_truth.build(use_case, days),
+        *business.build(use_case),
         *drift.build(settings, use_case),
     ]
     fresh = [a.map_asset_specs(lambda spec: spec._replace(freshness_policy=FRESH)) for a in assets]

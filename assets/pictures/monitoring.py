@@ -37,21 +37,23 @@ def delay_and_maturity(
     return picture(figure, "label maturity")
 
 
-def over_time(rows: pl.DataFrame, metrics: Sequence[str]) -> dg.MetadataValue:
+def over_time(rows: pl.DataFrame, metrics: Sequence[str], of: str = "model_version") -> dg.MetadataValue:
     """One panel per metric; a colour per model version, hollow where the truth is not in yet.
 
     Args:
-        rows: event_date, model_version, metric, value, judged.
+        rows: event_date, the column `of`, metric, value, judged.
+        of: what has a colour.
     """
+    named = of.removeprefix("model_")
     figure, panels = figure_and_axes(len(metrics), 1, 8, 1.6 * len(metrics))
     for axes, metric in zip(panels, metrics, strict=True):
         mine = rows.filter((pl.col("metric") == metric) & pl.col("value").is_not_null())
-        for n, version in enumerate(mine["model_version"].unique(maintain_order=True).sort().to_list()):
+        for n, version in enumerate(mine[of].unique(maintain_order=True).sort().to_list()):
             for judged in (True, False):
-                these = mine.filter((pl.col("model_version") == version) & (pl.col("judged") == judged))
+                these = mine.filter((pl.col(of) == version) & (pl.col("judged") == judged))
                 axes.plot(
                     these["event_date"].to_numpy(), these["value"].to_numpy(), "o", markersize=3.5, color=f"C{n % 10}",
-                    fillstyle="full" if judged else "none", label=f"version {version}" if judged else None,
+                    fillstyle="full" if judged else "none", label=f"{named} {version}" if judged else None,
                 )  # fmt: skip
         axes.set_title(f"{metric.replace('_', ' ')} (hollow: provisional)", fontsize=8)
     handles, names = panels[0].get_legend_handles_labels()

@@ -23,10 +23,11 @@ from jobs.datasets.slices import masks
 from jobs.datasets.training_rows import amounts_of
 from jobs.ground_truth.label_delay import learn_delay
 from jobs.ground_truth.labelled_scores import LabelledEvents
-from jobs.ground_truth.performance import ScoredEvents
+from jobs.ground_truth.performance import DecidedArms, ScoredEvents
 from jobs.ground_truth.reports import labels
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Groups, Problem, Slice
+from jobs.rollout_strategy import CHAMPION
 from jobs.scoring import prediction_log
 from jobs.scoring.decided_columns import LOWER, PROBABILITIES, SCORE, UPPER, classes_of, scores_of
 from jobs.tasks.binary import BINARY
@@ -164,9 +165,11 @@ def outcomes(
 
 
 def _logged_scores(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime, features: Sequence[str]) -> pa.Table:
+    log = prediction_log.table(use_case)
+    decided = [name for name in _DECIDED if name in lakehouse.schema(log).names]
     rows = lakehouse.to_arrow(
-        prediction_log.table(use_case),
-        columns=[use_case.event_id, SCORE, "model_version", "origin", *_of_task(use_case), *features],
+        log,
+        columns=[use_case.event_id, SCORE, "model_version", "origin", *decided, *_of_task(use_case), *features],
         filters=[(PARTITION, ">=", first_day(use_case, as_of))],
     )
     rows = prediction_log.one_per_event(use_case, rows)
@@ -203,7 +206,28 @@ def _scored(
         as_of=labelled.as_of,
         slices=slices,
         values=labelled.values,
+        decided=_decided(rows),
     )
+
+
+_DECIDED = ("arm", "decision", "verdict")
+
+
+def _decided(rows: pa.Table) -> DecidedArms:
+    """What was decided; of logs of earlier releases, by the champion."""
+    verdict = _column(rows, "verdict", pa.string())
+    alert = pc.coalesce(pc.not_equal(verdict, "approve"), _column(rows, "decision", pa.bool_()), False)
+    return DecidedArms(
+        pc.fill_null(_column(rows, "arm", pa.string()), CHAMPION).to_numpy().astype(str),
+        alert.to_numpy(),
+        pc.fill_null(pc.equal(verdict, "block"), False).to_numpy(),
+    )
+
+
+def _column(rows: pa.Table, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column, or one of nulls."""
+    found = rows[name] if name in rows.column_names else pa.chunked_array([pa.nulls(len(rows), kind)])
+    return found.cast(kind)
 
 
 def _of_task(use_case: UseCase) -> list[str]:

@@ -26,6 +26,21 @@ EVERYTHING = "all"
 """Name of the slice of all rows."""
 
 
+@dataclass(frozen=True, eq=False)
+class DecidedArms:
+    """Who was to answer each event, and what was decided; every array holds a value per event."""
+
+    arms: NDArray[Any]
+    """`champion`, or an arm of a rollout (`jobs.rollouts.assignment`)."""
+    alerts: Bools
+    """Whether it was not approved."""
+    blocks: Bools
+
+    def rows(self, places: Ints | Bools) -> Self:
+        """Those of the events at these places."""
+        return replace(self, arms=self.arms[places], alerts=self.alerts[places], blocks=self.blocks[places])
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ScoredEvents(LabelledScores):
     """Scored events with all that performance is measured by; scores may be those of several models."""
@@ -44,12 +59,16 @@ class ScoredEvents(LabelledScores):
     """Ends of the intervals around predictions; NaN where a model made none."""
     weights: Floats | None = None
     """How much each event counts; None: alike."""
+    decided: DecidedArms | None = None
+    """None: scores were made up to be judged, and nothing followed from them."""
     slices: Mapping[str, Bools] = field(default_factory=dict)
     """Names of slices -> their rows, as `jobs.datasets.slices.masks` returns them."""
 
     def rows(self, places: Ints | Bools) -> Self:
         """The events at these places, known as of the same moment."""
-        return replace(super().rows(places), slices={name: mask[places] for name, mask in self.slices.items()})
+        decided = None if self.decided is None else self.decided.rows(places)
+        slices = {name: mask[places] for name, mask in self.slices.items()}
+        return replace(super().rows(places), slices=slices, decided=decided)
 
 
 @dataclass(frozen=True)
@@ -94,12 +113,12 @@ def performance(
     past = scored.rows(scored.times <= microseconds(scored.as_of))
     return tuple(
         _measured((day, version, name), past, places, review, mature_from)
-        for day, version, rows in _windows(past, days, only)
-        for name, places in _parts(past, rows)
+        for day, version, rows in windows(past, days, only)
+        for name, places in parts(past, rows)
     )
 
 
-def _windows(scored: ScoredEvents, days: int, only: AbstractSet[int] | None) -> Iterator[tuple[int, Any, Ints]]:
+def windows(scored: ScoredEvents, days: int, only: AbstractSet[int] | None) -> Iterator[tuple[int, Any, Ints]]:
     """Day, version and places of the rows of each window that has rows."""
     day, versions = scored.days, np.unique(scored.versions)
     for last in np.unique(day):
@@ -111,7 +130,8 @@ def _windows(scored: ScoredEvents, days: int, only: AbstractSet[int] | None) -> 
                 yield int(last), version.item(), places
 
 
-def _parts(scored: ScoredEvents, places: Ints) -> Iterator[tuple[str, Ints]]:
+def parts(scored: ScoredEvents, places: Ints) -> Iterator[tuple[str, Ints]]:
+    """Name and places of the rows of each slice, that of all rows first."""
     yield EVERYTHING, places
     for name, mask in scored.slices.items():
         if mask[places].any():
@@ -123,7 +143,7 @@ def _measured(
 ) -> Performance:
     """Performance on the rows at these places, those of one day, version and slice."""
     rows, labels = past.rows(places), past.reported[places]
-    measured = dict(_metrics(rows, review))
+    measured = dict(metrics_of(rows, review))
     if review is not None:
         at_capacity = metrics.precision_at(labels, rows.scores, rows.days, review.capacity)
         measured |= {f"precision_at_{review.capacity}": at_capacity}
@@ -138,7 +158,7 @@ def _measured(
     )
 
 
-def _metrics(rows: ScoredEvents, review: Review | None) -> Mapping[str, float | None]:
+def metrics_of(rows: ScoredEvents, review: Review | None) -> Mapping[str, float | None]:
     """Metrics of the task, on rows whose label is known; of a binary task on all, as silence means no."""
     values = RowValues(rows.entities, rows.days, rows.amounts, rows.weights)
     if rows.task.name == "binary":

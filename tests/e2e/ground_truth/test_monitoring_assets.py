@@ -16,7 +16,7 @@ import pytest
 from deltalake import write_deltalake
 from worlds.pictures import rendered
 
-from assets import drift, ground_truth
+from assets import business, drift, ground_truth
 from assets.keys import Keys
 from assets.run_context import AS_OF_TAG
 from jobs import settings
@@ -24,7 +24,7 @@ from jobs.datasets import history
 from jobs.display import rounded
 from jobs.drift import evidently_report
 from jobs.features import window_tables
-from jobs.ground_truth import estimates_table, outcomes, performance_table
+from jobs.ground_truth import business_table, estimates_table, outcomes, performance_table
 from jobs.ingest import registered_inputs
 from jobs.lakehouse import engine
 from jobs.lakehouse.commit_state import keeping
@@ -80,7 +80,11 @@ class World:
     champion: Bundle
 
     def materialized(self, *names: str, as_of: datetime = AS_OF, html: bool = False) -> Shown:
-        built = [*ground_truth.build(FRAUD, PARTITIONS), *drift.build(self.lakehouse.settings, FRAUD)]
+        built = [
+            *ground_truth.build(FRAUD, PARTITIONS),
+            *drift.build(self.lakehouse.settings, FRAUD),
+            *business.build(FRAUD),
+        ]
         assets = [a for a in built if a.key.path[-1] in names]
         told = {"ops": {"fraud__monitoring__drift": {"config": {"html": html}}}} if "drift" in names else None
         result = dg.materialize(
@@ -247,24 +251,38 @@ def test_everything_is_shown_of_a_clean_world(world: World) -> None:
 
 def test_a_second_look_writes_no_performance_and_an_earlier_one_neither(world: World) -> None:
     world.materialized("performance")
-    before = world.lakehouse.version(performance_table.table(FRAUD))
+    before = world.lakehouse.version(performance_table.of(FRAUD, problem_of(FRAUD)).name)
     assert world.materialized("performance").metadata["performance"]["days_written"] == 0
     earlier = world.materialized("performance", as_of=AS_OF - DAY).metadata["performance"]
     assert ground_truth.AHEAD in earlier["notes"]
-    assert world.lakehouse.version(performance_table.table(FRAUD)) == before
+    assert world.lakehouse.version(performance_table.of(FRAUD, problem_of(FRAUD)).name) == before
+
+
+def test_figures_of_the_business_are_of_all_that_was_decided(world: World) -> None:
+    with rendered():
+        shown = world.materialized("business")
+    found = shown.metadata["business"]
+    assert shown.checks["every_event_counts"].passed and found["days_written"] == 12
+    assert len(found["over_time"]) > 2_000
+    matured = found["matured_of_14_days"]
+    assert "earned_money" in matured and "| all" in matured and "champion" in matured and "amount_from_100" in matured
+    table = business_table.of(FRAUD, problem_of(FRAUD)).read(world.lakehouse, FIRST)
+    flagged = world.log().filter("decision").height
+    assert table.filter(slice="all", metric="to_review")["value"].sum() == flagged > 0
+    assert world.materialized("business").metadata["business"]["days_written"] == 0
 
 
 def test_estimates_stay_until_the_truth_is_there(world: World) -> None:
     """Of an evening ten days ago; today the days it was about are judged."""
     then = AS_OF - 10 * DAY
-    shutil.rmtree(world.lakehouse.path(performance_table.table(FRAUD)), ignore_errors=True)
+    shutil.rmtree(world.lakehouse.path(performance_table.of(FRAUD, problem_of(FRAUD)).name), ignore_errors=True)
     shutil.rmtree(world.lakehouse.path(estimates_table.table(FRAUD)), ignore_errors=True)
     world.materialized("performance", "estimate", as_of=then)
     first = world.materialized("performance", "estimate", as_of=AS_OF).metadata["estimate"]
     kept = estimates_table.read(world.lakehouse, FRAUD, FIRST)
     assert kept["made_on"].unique().to_list() == [then.date(), AS_OF.date()]
     assert kept.filter(pl.col("made_on") == then.date())["event_date"].max() == (then - DAY).date()
-    measured = performance_table.read(world.lakehouse, FRAUD, FIRST, ["average_precision"])
+    measured = performance_table.of(FRAUD, problem_of(FRAUD)).read(world.lakehouse, FIRST, ["average_precision"])
     real = {row["event_date"]: row["value"] for row in measured.filter(pl.col("judged"), slice="all").to_dicts()}
     early = kept.filter(made_on=then.date(), metric="average_precision")
     errors = [abs(row["expected"] - real[row["event_date"]]) for row in early.to_dicts() if row["event_date"] in real]

@@ -61,9 +61,8 @@ def test_the_lineage_ends_with_a_champion_its_predictions_and_how_good_they_were
     lakehouse = attach(settings)
     scored = log(lakehouse, use_case).filter(pl.col("event_date") >= TRAINED.date())
     assert scored.height > 500
-    measured = performance_table.read(lakehouse, use_case, TRAINED.date()).filter(
-        pl.col("judged") & (pl.col("slice") == "all")
-    )
+    measured = performance_table.of(use_case, problem_of(use_case)).read(lakehouse, TRAINED.date())
+    measured = measured.filter(pl.col("judged") & (pl.col("slice") == "all"))
     daily = dict(measured.group_by("metric").agg(pl.col("value").mean()).iter_rows())
     _every_kind(lakehouse, use_case, assets)
     if is_regression:

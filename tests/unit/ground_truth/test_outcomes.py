@@ -14,8 +14,8 @@ from worlds.judged_world import PROBLEM
 
 from jobs import settings
 from jobs.drift import classifier_null
+from jobs.ground_truth.daily_table import fingerprints
 from jobs.ground_truth.outcomes import Outcomes, events, outcomes
-from jobs.ground_truth.performance_table import fingerprints
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Groups, Slice
 from jobs.scoring import prediction_log

@@ -9,7 +9,7 @@ from jobs import settings as settings_module
 from jobs.actions import review_queue
 from jobs.data_dictionary.ledger_tables import LEDGER, QUARANTINE, LedgerDictionary
 from jobs.feature_store import feature_repo, store
-from jobs.ground_truth import estimates_table, performance_table
+from jobs.ground_truth import business_table, estimates_table, performance_table
 from jobs.ingest import quarantine
 from jobs.leaderboard import board_table
 from jobs.ledger.schema import METADATA
@@ -25,6 +25,7 @@ OF_EVENTS = (
     "serving/batch_predictions",
     "monitoring/review_queue",
     "monitoring/performance",
+    "monitoring/business",
     "monitoring/estimate",
     "promotion/leaderboard",
 )
@@ -113,6 +114,7 @@ def test_the_ledger_and_quarantine_describe_exactly_their_columns(specs: dict[st
 
 def test_tables_of_evergreen_describe_all_their_own_columns() -> None:
     assert set(performance_table.DESCRIPTIONS) == set(performance_table.SCHEMA.names)
+    assert set(business_table.DESCRIPTIONS) == set(business_table.SCHEMA.names)
     assert set(estimates_table.DESCRIPTIONS) == set(estimates_table.SCHEMA.names)
     assert set(board_table.DESCRIPTIONS) == set(board_table.SCHEMA.names)
     for columns in (prediction_log.DECIDED, review_queue.QUEUE_COLUMNS):

@@ -1,7 +1,5 @@
 """What tables and the decision service tell each other, as assets: facts for its log, decisions out of it."""
 
-from typing import Any
-
 import dagster as dg
 
 from assets import run_context
@@ -83,20 +81,8 @@ def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:
                 "lag_seconds": max(0.0, (as_of - shipped.last).total_seconds()),
                 "undecided": shipped.waiting,
                 "fallbacks": mapping_table(dict(shipped.fallbacks or {}) or {"none": 0}, ("fallback", "decisions")),
-                "differs_from_tables": mapping_table(_causes(lakehouse, use_case), ("cause", "cells")),
             },
             check_results=results([online_decisions.all_shipped(lakehouse, use_case, shipped)]),
         )
 
     return shipped_decisions
-
-
-def _causes(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, Any]:
-    """Cells that the lakehouse's times make other ones, by cause."""
-    found = online_decisions.causes(lakehouse, use_case)
-    return {
-        "compared": found.cells,
-        "reports known at other times": found.labels,
-        "events known at other times": found.events,
-        "decisions in no table yet": found.in_no_table,
-    }

@@ -35,6 +35,7 @@ class Keys:
         self.online_decisions = key("serving", "online_decisions")
         self.told_facts = key("serving", "told_facts")
         self.online_drift = key("serving", "online_drift")
+        self.online_skew = key("serving", "online_skew")
         self.batch_predictions = key("serving", "batch_predictions")
         self.online_model = key("serving", "online_model")
         self.review_queue = key("monitoring", "review_queue")

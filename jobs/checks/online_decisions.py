@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from jobs.checks.check import Check, Outcome
 from jobs.decisions import base_tables, consistency, opened
-from jobs.decisions.consistency import Causes, Comparison
+from jobs.decisions.consistency import Comparison
 from jobs.decisions.feeding import Fed
 from jobs.decisions.shipping import Shipped
 from jobs.lakehouse.tables import Lakehouse
@@ -62,14 +62,6 @@ def compared(lakehouse: Lakehouse, use_case: UseCase) -> Comparison | None:
         if opened.fingerprint(rows) != base.declarations:
             return None
         return consistency.compare(lakehouse, rows, base, log.records())
-
-
-def causes(lakehouse: Lakehouse, use_case: UseCase) -> Causes:
-    """How decisions differ from what tables say was known by now."""
-    versions = base_tables.current_versions(lakehouse, use_case)
-    with opened.log_of(lakehouse.settings, use_case) as log:
-        rows = base_tables.feature_row(lakehouse, use_case, versions)
-        return consistency.compare_with_tables(lakehouse, rows, versions, log)
 
 
 def judged(lakehouse: Lakehouse, use_case: UseCase) -> Outcome:

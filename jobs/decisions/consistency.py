@@ -22,7 +22,7 @@ from jobs.decisions.log_contents import Base, Decided, EventCame, Explored, Labe
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
-from jobs.online.log_records import Log, Record
+from jobs.online.log_records import Record
 from jobs.times import MICROSECONDS_A_DAY
 
 _INSTANT = pa.timestamp("us", "UTC")
@@ -51,19 +51,6 @@ class Comparison:
     """Events without a decision: their worker died, and nobody asked again yet."""
     stale: int = 0
     """Decisions by old state or by tables alone, which say so, and which no record of facts can be held against."""
-
-
-@dataclass
-class Causes:
-    """Cells of decisions that are other ones by the lakehouse's times, by what they are made of."""
-
-    cells: int = 0
-    labels: int = 0
-    """Features of labels: reports that the lakehouse knew earlier or later."""
-    events: int = 0
-    """Features of events: some came late to the lakehouse, early, corrected, or not at all."""
-    in_no_table: int = 0
-    """Decisions about events that no table has yet."""
 
 
 @dataclass
@@ -135,37 +122,7 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     if decided:
         events = _together(tables.events, told.events, told.replaced["events"], schema)
         labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
-        _compare(found, rows, base, decided, _recomputed(rows, events, labels))
-    return found
-
-
-def compare_with_tables(lakehouse: Lakehouse, rows: FeatureRow, versions: Mapping[str, int], log: Log) -> Causes:
-    """Recompute the decisions about events that tables have by now, with what tables say was known and when.
-
-    What differs is no fault: reports reach the lakehouse at other times than the log.
-    """
-    use_case = rows.use_case
-    decided: dict[Any, Decided] = {}
-    stamps: dict[Any, int] = {}
-    for record in log.records():
-        kind, _, text = record.id.partition("/")
-        if kind == log_contents.EVENT:
-            stamps[rows.typed_id(text)] = record.stamp
-        elif kind == log_contents.DECISION:
-            decided[rows.typed_id(text)] = log_contents.decode_as(record.content, Decided)
-    if not decided:
-        return Causes()
-    tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), LogBefore(stamps))
-    batch = _recomputed(rows, tables.events, tables.labels)
-    found = Causes(in_no_table=sum(id not in tables.absorbed.events for id in decided))
-    of_labels = use_case.label_features
-    for id in tables.absorbed.events & decided.keys():
-        for name, value in zip(rows.computed, decided[id].features, strict=False):
-            found.cells += 1
-            if _bits(value) == _bits(batch.get(id, {}).get(name)):
-                continue
-            cause = "labels" if name in of_labels else "events"
-            setattr(found, cause, getattr(found, cause) + 1)
+        _compare(found, rows, base, decided, recomputed(rows, events, labels))
     return found
 
 
@@ -193,7 +150,7 @@ def _together(
     return pa.concat_tables([table, pa.table(columns, schema=table.schema)])
 
 
-def _recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any, dict[str, Any]]:
+def recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any, dict[str, Any]]:
     """What was computed, by id and name, of every event that was decided here."""
     use_case = rows.use_case
     targets = events.filter(pa.array(events.column("decided_at").is_valid().to_numpy()))
@@ -240,11 +197,12 @@ def _compare(
         for name, value in zip(base.features, one.features, strict=True):
             found.cells += 1
             its = batch.get(one.id, {}).get(name)
-            if _bits(value) != _bits(its):
+            if bits(value) != bits(its):
                 found.different += 1
                 if len(found.examples) < MOST_SHOWN:
                     found.examples.append(Difference(one.id, name, value, its))
 
 
-def _bits(value: Any) -> Any:
+def bits(value: Any) -> Any:
+    """What two cells that are the same to the last bit have in common."""
     return float(value).hex() if isinstance(value, int | float) else value

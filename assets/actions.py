@@ -47,7 +47,7 @@ def _review_queue(
         use_case,
         keys.review_queue,
         partitions,
-        deps=[keys.batch_predictions, keys.labels],
+        deps=[keys.batch_predictions, keys.labels, keys.online_decisions],
         checks=[decision_checks.QUEUE_OF_SCORED_EVENTS],
         kinds={"delta"},
         description="Events of the last day for reviewers: what matters most, the model's doubts, and some at random.",

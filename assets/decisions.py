@@ -8,6 +8,7 @@ from assets.declare import asset
 from assets.keys import Keys
 from assets.metadata import mapping_table
 from jobs.checks import online_decisions
+from jobs.ingest.registered_inputs import InputError
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.log_records import StoreDown
 from jobs.use_case import UseCase
@@ -72,6 +73,7 @@ def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:
         except StoreDown as away:
             return dg.MaterializeResult(metadata={"notes": f"{away}: nothing is shipped until it answers"})
         as_of = run_context.moment(context, lakehouse, use_case)
+        files = _verdict_files(lakehouse, use_case)
         if shipped.version is None or shipped.last is None:
             return dg.MaterializeResult(metadata={"notes": "no online decisions yet (`evergreen serve`)"})
         return dg.MaterializeResult(
@@ -80,9 +82,21 @@ def _online_decisions(use_case: UseCase) -> dg.AssetsDefinition:
                 "last_shipped": dg.MetadataValue.timestamp(shipped.last),
                 "lag_seconds": max(0.0, (as_of - shipped.last).total_seconds()),
                 "undecided": shipped.waiting,
+                "verdicts_written": shipped.verdicts,
+                "verdict_files": files,
                 "fallbacks": mapping_table(dict(shipped.fallbacks or {}) or {"none": 0}, ("fallback", "decisions")),
             },
             check_results=results([online_decisions.all_shipped(lakehouse, use_case, shipped)]),
         )
 
     return shipped_decisions
+
+
+def _verdict_files(lakehouse: Lakehouse, use_case: UseCase) -> int | str:
+    """How many files of verdicts the next run loads anew, or why it cannot."""
+    from jobs.actions import live_verdict_files
+
+    try:
+        return live_verdict_files.register(lakehouse, use_case)
+    except InputError as error:
+        return str(error)

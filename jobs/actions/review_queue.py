@@ -1,12 +1,14 @@
 """The review queue of a use case, `{use_case}_serving.review_queue`: events that reviewers are asked about, and why.
 
 A day's queue is made once, from the prediction log, and stays: a second one would exceed the day's capacity. Events
-are picked in `jobs.actions.review_sampling`.
+that were judged while they were fresh are left out, and count (`jobs.scoring.live_verdicts`). Events are picked in
+`jobs.actions.review_sampling`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 
 import numpy as np
@@ -19,7 +21,7 @@ from jobs.datasets.training_rows import codes
 from jobs.errors import EvergreenError
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.problem import Problem
-from jobs.scoring import prediction_log
+from jobs.scoring import live_verdicts, prediction_log
 from jobs.scoring.decided_columns import LOWER, PREDICTION, PROBABILITIES, UPPER, classes_of, scores_of
 from jobs.scoring.prediction_log import TIME
 from jobs.tasks.catalog import task_of
@@ -84,23 +86,27 @@ def make_queue(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: dateti
 
 def _made(lakehouse: Lakehouse, use_case: UseCase, day: date, as_of: datetime) -> pa.Table:
     scored = _scored(lakehouse, use_case, day)
-    reviewed = _known(lakehouse, use_case, scored[use_case.event_id], as_of)
-    picks = _picks(use_case, scored, day, reviewed)
+    ids, judged = scored[use_case.event_id], live_verdicts.judged(lakehouse, use_case, day, as_of)
+    is_judged: Bools = pc.is_in(ids, value_set=judged.ids.cast(ids.type)).to_numpy()
+    reviewed = _known(lakehouse, use_case, ids, as_of) | is_judged
+    picks = _picks(use_case, scored, (day, judged.of_day), reviewed)
     return _rows(scored.select(_shown(use_case)).take(pa.array(picks.rows)), picks, day, as_of)
 
 
-def _picks(use_case: UseCase, scored: pa.Table, day: date, reviewed: Bools) -> Queue:
+def _picks(use_case: UseCase, scored: pa.Table, day_taken: tuple[date, int], reviewed: Bools) -> Queue:
+    """day_taken: the day, and how many events were reviewed on it before."""
+    day, taken = day_taken
     problem, shared = problem_of(use_case), use_case.cluster_key
     entities = codes(scored[shared]) if shared in scored.column_names else None
     if problem.queue is None:
         review, scores = review_of(use_case), scored["score"].to_numpy().astype(np.float64)
         return queue(
             scores, review.threshold, review.capacity, day, amounts=_amounts(scored, problem.amount),
-            entities=entities, reviewed=reviewed, seed=problem.seed,
+            entities=entities, reviewed=reviewed, shares=Shares(taken=taken), seed=problem.seed,
         )  # fmt: skip
     values, doubts = _values(problem, scored)
     reason: Reason = problem.queue.by
-    shares = BY_UNCERTAINTY if reason == "uncertainty" else Shares()
+    shares = replace(BY_UNCERTAINTY if reason == "uncertainty" else Shares(), taken=taken)
     return ordered(
         (reason, values), doubts, problem.queue.capacity, day, entities=entities, reviewed=reviewed, shares=shares,
         seed=problem.seed,

@@ -28,7 +28,8 @@ class Shares:
     """Shares of the capacity by reason; the rest goes to the highest risk.
 
     Raises:
-        ValueError: shares that are negative or more than all of it, or an entity that may not be picked at all.
+        ValueError: shares that are negative or more than all of it, an entity that may not be picked at all, or less
+            than nothing that was reviewed.
     """
 
     uncertainty: float = 0.2
@@ -36,15 +37,30 @@ class Shares:
     per_entity: int = 3
     """Largest number of events of one entity that risk and uncertainty pick of a day: the tenth payment of a card adds
     little to the third."""
+    taken: int = 0
+    """Events that were reviewed before, in place of as many that would be picked by value."""
 
     def __post_init__(self) -> None:
-        if min(self.uncertainty, self.random) < 0 or self.uncertainty + self.random > 1 or self.per_entity < 1:
+        if (
+            min(self.uncertainty, self.random) < 0
+            or self.uncertainty + self.random > 1
+            or self.per_entity < 1
+            or self.taken < 0
+        ):
             raise Invalid(f"review shares: expected parts of 1 and one event of an entity at least, found {self}")
 
     def parted(self, capacity: int) -> tuple[int, int, int]:
         """How many events of a capacity are picked by value, by uncertainty and by lot."""
+        left = max(0, capacity - self.taken)
         unsure, drawn = int(capacity * self.uncertainty), int(capacity * self.random)
-        return capacity - drawn - unsure, unsure, drawn
+        unsure = min(unsure, left)
+        drawn = min(drawn, left - unsure)
+        return left - drawn - unsure, unsure, drawn
+
+
+def live_room(capacity: int) -> int:
+    """How many events of a day's capacity are reviewed while they are fresh: the night's doubts and lots are kept."""
+    return Shares().parted(capacity)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +135,11 @@ def ordered(
     entity = np.arange(len(values)) if entities is None else np.unique(np.asarray(entities), return_inverse=True)[1]
     unreviewed = np.ones(len(values), np.bool_) if reviewed is None else ~reviewed
     picking = _Picking(unreviewed, entity, shares.per_entity)
-    by_value, unsure, _ = shares.parted(capacity)
+    by_value, unsure, drawn = shares.parted(capacity)
     risky = picking.first(np.argsort(-values, kind="stable"), by_value)
     doubtful = picking.first(np.argsort(-doubts, kind="stable"), unsure)
     others = np.flatnonzero(picking.unreviewed)
-    count = min(capacity - len(risky) - len(doubtful), len(others))
+    count = min(by_value + unsure + drawn - len(risky) - len(doubtful), len(others))
     lot = np.random.default_rng((seed, day.toordinal())).choice(others, count, replace=False)
     chance = count / max(1, len(others))
     why: tuple[tuple[Reason, int], ...] = ((reason, len(risky)), ("uncertainty", len(doubtful)), ("random", count))

@@ -60,7 +60,7 @@ def register(settings: Settings, use_case: UseCase, file: Path, now: datetime) -
         rows = _read(file, use_case.event_id, now, _answers(settings, use_case, source))
         if rows:
             _check_events(settings, use_case, source, file, rows)
-            text = _as_reports(rows, use_case, source, inputs)
+            text = as_reports(rows, use_case, source, inputs)
             digest = hashlib.sha256(text.encode()).hexdigest()[:16]
             replace_bytes(verdict_folder(settings, use_case) / f"{digest}.csv", text.encode())
             registered_inputs.register(settings, use_case, joined(settings, use_case, inputs))
@@ -237,7 +237,7 @@ def _check_events(settings: Settings, use_case: UseCase, source: Source, file: P
             )
 
 
-def _as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
+def as_reports(rows: list[ReviewVerdict], use_case: UseCase, source: Source, inputs: Inputs) -> str:
     """The verdicts as a CSV file with the columns that the source's other files have."""
     names = columns_file(inputs.columns, use_case).of(source)
     in_file = {column.name: names.get(column.name, column.file_name) for column in source.columns}

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from jobs.decisions import appended_once
 from jobs.decisions.log_contents import Shadow
 from jobs.lakehouse.tables import PARTITION, Lakehouse
 from jobs.scoring.prediction_log import TIME
@@ -40,15 +39,8 @@ def schema(use_case: UseCase, id_type: pa.DataType) -> pa.Schema:
 
 def write(lakehouse: Lakehouse, use_case: UseCase, shadows: Sequence[Shadow], id_type: pa.DataType) -> int:
     """Append those that are not there yet; returns how many they were."""
-    wanted, name = schema(use_case, id_type), table(use_case)
-    rows = _new(lakehouse, name, _rows(use_case, shadows, wanted))
-    if rows.num_rows:
-        state = lakehouse.state(name) if lakehouse.exists(name) else {}
-        lakehouse.write(
-            name, rows.to_reader(), mode="append", schema=wanted, rows=rows.num_rows,
-            partition_by=[PARTITION], state=state,
-        )  # fmt: skip
-    return int(rows.num_rows)
+    rows = _rows(use_case, shadows, schema(use_case, id_type))
+    return appended_once.append(lakehouse, table(use_case), rows, KEY)
 
 
 def _rows(use_case: UseCase, shadows: Sequence[Shadow], wanted: pa.Schema) -> pa.Table:
@@ -65,12 +57,3 @@ def _rows(use_case: UseCase, shadows: Sequence[Shadow], wanted: pa.Schema) -> pa
     }
     stamps = pa.array([each.decided_at for each in shadows], pa.int64()).cast(TIME)
     return pa.table([stamps if f.name == "scored_at" else pa.array(columns[f.name], f.type) for f in wanted], wanted)
-
-
-def _new(lakehouse: Lakehouse, name: str, rows: pa.Table) -> pa.Table:
-    if not rows.num_rows or not lakehouse.exists(name):
-        return rows
-    days = pc.unique(rows.column(PARTITION)).to_pylist()
-    there = lakehouse.to_arrow(name, columns=list(KEY), filters=[(PARTITION, "in", days)])
-    found = pl.DataFrame(pl.from_arrow(rows)).join(pl.DataFrame(pl.from_arrow(there)), on=list(KEY), how="anti")
-    return found.to_arrow().cast(rows.schema)

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.decisions import log_contents, shadow_shipping
+from jobs.decisions import log_contents, shadow_shipping, verdict_shipping
 from jobs.decisions.base_tables import feature_row
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
@@ -51,6 +51,8 @@ class Shipped:
     """Events that came and that nobody has decided yet."""
     fallbacks: Mapping[str, int] | None = None
     """Of the rows written now, those that a fallback decided, by its name."""
+    verdicts: int = 0
+    """Verdicts of reviewers that were written now, to a table of their own."""
 
 
 def ship(lakehouse: Lakehouse, use_case: UseCase) -> Shipped:
@@ -69,7 +71,7 @@ class _Shipment:
         self.lakehouse, self.use_case, self.log = lakehouse, use_case, log
         self.table = prediction_log.table(use_case)
         self.memory = shipped_file(lakehouse.settings, use_case)
-        self.rows = self.position = 0
+        self.rows = self.position = self.verdicts = 0
         self.fallbacks: dict[str, int] = {}
 
     def all(self) -> Shipped:
@@ -82,19 +84,22 @@ class _Shipment:
             based = [record for record in batch if record.id.startswith(f"{BASE}/")]
             if based or base is None:
                 base = log_contents.decode_as(based[-1].content, Base) if based else base
+            judged = verdict_shipping.of(batch)
             if decided and base is not None:
                 contents = [log_contents.decode_as(record.content, Decided) for record in decided]
                 self._write(contents, base)
                 last = max(last, *(each.decided_at for each in contents))
             if shadows and base is not None:
                 self._write_shadows([log_contents.decode_as(record.content, Shadow) for record in shadows], base)
+            if judged and base is not None:
+                self.verdicts += verdict_shipping.write(self.lakehouse, self.use_case, judged, self._id_type(base))
             self.position = batch[-1].end
             replace_json(self.memory, {"position": self.position, "last": last})
         events = sum(record.id.startswith(f"{EVENT}/") for record in self.log.records())
         decisions = sum(record.id.startswith(f"{DECISION}/") for record in self.log.records())
         version = self.lakehouse.version(self.table)
         moment = _EPOCH + timedelta(microseconds=last) if last else None
-        return Shipped(self.rows, version, moment, decisions, events - decisions, self.fallbacks)
+        return Shipped(self.rows, version, moment, decisions, events - decisions, self.fallbacks, self.verdicts)
 
     def _write(self, decided: Sequence[Decided], base: Base) -> None:
         rows = feature_row(self.lakehouse, self.use_case, base.tables)
@@ -115,8 +120,11 @@ class _Shipment:
             self.fallbacks[name] = self.fallbacks.get(name, 0) + 1
 
     def _write_shadows(self, shadows: Sequence[Shadow], base: Base) -> None:
+        shadow_shipping.write(self.lakehouse, self.use_case, shadows, self._id_type(base))
+
+    def _id_type(self, base: Base) -> pa.DataType:
         events = self.lakehouse.schema(self.use_case.events, base.tables[self.use_case.events])
-        shadow_shipping.write(self.lakehouse, self.use_case, shadows, events.field(self.use_case.event_id).type)
+        return events.field(self.use_case.event_id).type
 
     def _came(self, decided: Decided) -> EventCame:
         record = self.log.get(log_contents.name(EVENT, decided.id))

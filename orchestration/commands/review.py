@@ -1,5 +1,5 @@
 """`evergreen review list` and `evergreen review verdicts`: parsing and printing; the work is in
-`jobs.actions.review_queue` and `jobs.actions.verdicts`."""
+`jobs.actions.review_queue`, `jobs.actions.verdicts` and `jobs.decisions.live_reviews`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs import settings as settings_module
-from jobs.use_case import capacity_of
+from jobs.use_case import capacity_of, review_of
 from orchestration.options import DAY, FILE, use_case_named, use_case_option
 from orchestration.printing import complain, json_option, print_json, print_table, say
 
@@ -29,9 +29,15 @@ def review() -> None:
 @use_case_option
 @click.option("--day", type=DAY, help="Day of the events; default: the latest that was scored.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="CSV file to write, to be filled in.")
+@click.option("--live", is_flag=True, help="Instead, the cases that the decision service has open at its last record.")
 @json_option
-def list_queue(name: str, day: datetime | None, out: Path | None, as_json: bool) -> None:
+def list_queue(name: str, day: datetime | None, out: Path | None, live: bool, as_json: bool) -> None:
     """Print the review queue of a day, made once from its predictions, within a day's capacity."""
+    if live:
+        if day or out:
+            raise click.UsageError("--live is about open cases of all days, and of no file")
+        _print_live(name, as_json)
+        return
     from jobs.actions import review_queue
     from jobs.alerts import freshness
     from jobs.lakehouse.tables import attach
@@ -49,6 +55,22 @@ def list_queue(name: str, day: datetime | None, out: Path | None, as_json: bool)
     if queue is not None and out is not None:
         _write(queue, out)
         complain(f"{out} is written: fill in its columns verdict and reviewed_at")
+
+
+def _print_live(name: str, as_json: bool) -> None:
+    from jobs.actions.review_sampling import live_room
+    from jobs.decisions.open_cases import open_cases
+
+    use_case = use_case_named(name)
+    cases = open_cases(settings_module.load(), use_case, live_room(review_of(use_case).capacity))
+    if as_json:
+        print_json(cases)
+    elif not cases:
+        say(f"No event of {name} waits for a reviewer.")
+    else:
+        shown = [{**case, "expected_loss": f"{case['expected_loss']:.2f}"} for case in cases[:SHOWN]]
+        print_table(f"{name}: to review now", shown)
+        say(f"{len(cases)} open cases, of which the first {len(shown)} are shown")
 
 
 def _print(name: str, event_id: str, day: str, queue: pa.Table) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pybreaker
 
-from jobs.actions.review_sampling import Shares
+from jobs.actions.review_sampling import live_room
 from jobs.decisions import opened, reasons
 from jobs.decisions.decider import Decider
 from jobs.decisions.event_schema import Given
@@ -133,7 +133,7 @@ class DecisionService:
         """Cases for reviewers. Raises Invalid where nothing is reviewed."""
         known = self._reviews
         if known is None or known.decider is not self.decider:
-            room, _, _ = Shares().parted(review_of(self.use_case).capacity)
+            room = live_room(review_of(self.use_case).capacity)
             self._reviews = known = LiveReviews(self.use_case, self.decider, room)
         return known
 

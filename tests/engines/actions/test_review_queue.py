@@ -19,10 +19,11 @@ from click.testing import CliRunner
 
 from assets import actions
 from assets.run_context import AS_OF_TAG
-from jobs.actions import review_queue, verdicts
+from jobs.actions import live_verdict_files, review_queue, verdicts
 from jobs.ingest import input_removal, load, registered_inputs
-from jobs.ingest.registered_inputs import InputError, Inputs
-from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.ingest.registered_inputs import InputError, Inputs, verdict_folder
+from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
+from jobs.scoring import live_verdicts
 from jobs.scoring.prediction_log import DECIDED, event_columns, table
 from jobs.settings import Settings
 from jobs.use_case import review_of
@@ -84,6 +85,32 @@ def test_a_day_is_asked_about_once_and_never_of_what_is_known(scored: Lakehouse)
     version = scored.version(review_queue.table(FRAUD))
     assert review_queue.make_queue(scored, FRAUD, DAY, NOW + timedelta(days=9)).equals(found)
     assert scored.version(review_queue.table(FRAUD)) == version
+
+
+def judged(lakehouse: Lakehouse, verdicts: list[tuple[int, str, datetime]]) -> None:
+    """Verdicts that the decision service took."""
+    schema = live_verdicts.schema(FRAUD, pa.int64())
+    rows = [
+        {"transaction_id": id, "judged_at": at, "verdict": word, "reviewer": "ann", PARTITION: at.date()}
+        for id, word, at in verdicts
+    ]
+    made = pa.Table.from_pylist(rows, schema=schema)
+    lakehouse.write(
+        live_verdicts.table(FRAUD), made, mode="append", schema=schema, rows=len(rows), partition_by=[PARTITION]
+    )
+
+
+def test_what_was_judged_live_is_left_out_and_takes_its_part_of_the_day(scored: Lakehouse) -> None:
+    by_risk = risk(scored.to_arrow(table(FRAUD)).sort_by("transaction_id"))[3:]
+    on_day = [(id, "unsure", moment(9)) for id in by_risk[:30]]
+    twice, morning_after = (by_risk[0], "positive", moment(10)), (by_risk[30], "negative", moment(25))
+    too_late = (by_risk[31], "positive", NOW + timedelta(seconds=1))
+    judged(scored, [*on_day, twice, morning_after, too_late])
+    found = review_queue.make_queue(scored, FRAUD, DAY, NOW)
+    asked = found[FRAUD.event_id].to_pylist()
+    assert found.num_rows == CAPACITY - 30 and asked[0] == by_risk[31] and not set(by_risk[:31]) & set(asked)
+    reasons = found["reason"].to_pylist()
+    assert (reasons.count("risk"), reasons.count("uncertainty"), reasons.count("random")) == (45, 20, 5)
 
 
 def test_a_day_without_predictions_is_said(scored: Lakehouse) -> None:
@@ -173,6 +200,46 @@ def test_verdicts_come_back_as_reports(fed: Lakehouse, tmp_path: Path) -> None:
     assert known is not None
     bare = Inputs({name: files[:1] for name, files in known.files.items()}, DAY, DAY)
     assert verdicts.joined(fed.settings, FRAUD, bare).files == known.files
+
+
+def test_verdicts_of_the_service_come_back_as_reports_each_once(fed: Lakehouse) -> None:
+    before, folder = loaded(fed), fed.settings.home / "input" / "fraud" / "verdicts"
+    assert live_verdict_files.register(fed, FRAUD) == 0
+    judged(fed, [(3, "positive", moment(22)), (5, "unsure", moment(22.1)), (999, "positive", moment(22.2))])
+    assert live_verdict_files.register(fed, FRAUD) == 1 and live_verdict_files.register(fed, FRAUD) == 0
+    first = [*before, (3, True, moment(22))]
+    assert loaded(fed) == sorted(first)  # the unknown payment waits in quarantine
+    # The day goes on, and another one begins; the process dies before it is written down that files are there.
+    judged(fed, [(3, "negative", moment(23)), (4, "negative", moment(23.5)), (6, "positive", moment(25))])
+    memory = fed.settings.state / "fraud" / "live_verdicts.json"
+    memory.unlink()
+    assert live_verdict_files.register(fed, FRAUD) == 2
+    memory.unlink()
+    assert live_verdict_files.register(fed, FRAUD) == 0
+    more = [(3, False, moment(23)), (4, False, moment(23.5)), (6, True, moment(25))]
+    assert loaded(fed) == sorted([*first, *more]) == loaded(fed)
+    assert sorted(file.name for file in folder.iterdir()) == ["live-2026-05-04.csv", "live-2026-05-05.csv"]
+    # What a person takes back stays away.
+    input_removal.remove(fed.settings, FRAUD, ["live-2026-05-04.csv"], NOW)
+    judged(fed, [(7, "positive", moment(26))])
+    assert live_verdict_files.register(fed, FRAUD) == 1
+    assert [file.name for file in folder.iterdir()] == ["live-2026-05-05.csv"]
+
+
+@pytest.mark.embedded
+def test_verdicts_of_the_service_wait_for_files_that_they_can_join(home: Settings, tmp_path: Path) -> None:
+    lakehouse = attach(home)
+    judged(lakehouse, [(3, "positive", moment(22))])
+    assert live_verdict_files.register(lakehouse, FRAUD) == 0
+    registered_inputs.register(home, FRAUD, Inputs({"transactions": ("t.parquet",)}, DAY, DAY))
+    with pytest.raises(InputError, match="expected files of their own"):
+        live_verdict_files.register(lakehouse, FRAUD)
+    registered_inputs.register(
+        home, FRAUD, Inputs({"transactions": ("t.parquet",), "reports": ("r.parquet",)}, DAY, DAY)
+    )
+    assert live_verdict_files.register(lakehouse, FRAUD) == 1
+    known = registered_inputs.registered(home, FRAUD)
+    assert known is not None and known.files["reports"] == ("r.parquet", str(verdict_folder(home, FRAUD).absolute()))
 
 
 @pytest.mark.parametrize(

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
 from worlds import decided_world
 from worlds.decided_world import START, World, decide, server, worker
 
+from assets import decisions
+from assets.run_context import AS_OF_TAG
 from jobs.checks import online_decisions
-from jobs.decisions import opened, shadow_shipping, shipping, table_comparison
+from jobs.decisions import opened, shadow_shipping, shipping, table_comparison, told
+from jobs.decisions.live_reviews import LiveReviews, LiveVerdict
 from jobs.decisions.log_contents import Shadow
 from jobs.decisions.opened import log_file
 from jobs.decisions.outcome import Outcome
-from jobs.lakehouse.tables import PARTITION, Lakehouse
-from jobs.scoring import prediction_log
+from jobs.ingest import registered_inputs
+from jobs.ingest.registered_inputs import Inputs
+from jobs.lakehouse.tables import PARTITION, Lakehouse, attach
+from jobs.scoring import live_verdicts, prediction_log
 from jobs.scoring.logged_days import logged_days
+from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
 
 LOG = prediction_log.table(FRAUD)
@@ -161,3 +169,41 @@ def test_shadows_have_a_table_of_their_own_each_once(lakehouse: Lakehouse, world
     assert (failed["score"], failed["model_version"], failed["failure"]) == (None, None, "it failed")
     stamps = {row["scored_at"] for row in rows(lakehouse)}
     assert {row["scored_at"] for row in rows_} == stamps and {row["verdict"] for row in rows_} == {"review", None}
+
+
+def test_verdicts_have_a_table_of_their_own_each_once(lakehouse: Lakehouse, world: World) -> None:
+    with server(world), worker(world) as one:
+        ids = [decide(one, world.given()).id for _ in range(3)]
+        reviews = LiveReviews(FRAUD, one, 5)
+        told.report(one, ids[2], {"is_fraud": True})  # of a client, which is no verdict
+        first = [reviews.judge(id, word, "ann") for id, word in zip(ids, get_args(LiveVerdict), strict=True)]
+    assert shipping.ship(lakehouse, FRAUD).verdicts == 3
+    log_file(lakehouse.settings, FRAUD).with_name("shipped.json").unlink()
+    with server(world), worker(world) as one:
+        second = LiveReviews(FRAUD, one, 5).judge(ids[0], "negative", "bob")
+    assert shipping.ship(lakehouse, FRAUD).verdicts == 1 and shipping.ship(lakehouse, FRAUD).verdicts == 0
+    rows_ = lakehouse.to_arrow(live_verdicts.table(FRAUD)).sort_by("judged_at").drop(PARTITION).to_pylist()
+    whole = [*zip(ids, get_args(LiveVerdict), ["ann"] * 3, first, strict=True), (ids[0], "negative", "bob", second)]
+    assert rows_ == [
+        {"transaction_id": id, "judged_at": at(judged.moment), "verdict": word, "reviewer": who}
+        for id, word, who, judged in whole
+    ]
+
+
+@pytest.mark.embedded
+def test_the_asset_makes_verdicts_input_of_the_next_run_or_says_why_it_cannot(home: Settings) -> None:
+    lakehouse, world, [_, asset] = attach(home), decided_world.made(home), decisions.build(FRAUD)
+
+    def metadata() -> dict[str, Any]:
+        made = dg.materialize([asset], tags={AS_OF_TAG: START.isoformat()}, resources={"lakehouse": lakehouse})
+        [event] = made.get_asset_materialization_events()
+        return {k: v.value for k, v in event.step_materialization_data.materialization.metadata.items()}
+
+    inputs = Inputs({"transactions": ("t.csv",)}, START.date(), START.date())
+    registered_inputs.register(home, FRAUD, inputs)
+    with server(world), worker(world) as one:
+        LiveReviews(FRAUD, one, 5).judge(decide(one, world.given()).id, "positive", "ann")
+    found = metadata()
+    assert found["verdicts_written"] == 1 and "expected files of their own" in str(found["verdict_files"])
+    registered_inputs.register(home, FRAUD, replace(inputs, files={**inputs.files, "reports": ("r.csv",)}))
+    assert [metadata()["verdict_files"] for _ in range(2)] == [1, 0]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds.examples import with_examples
 
-from jobs.actions.review_sampling import Shares, ordered, queue
+from jobs.actions.review_sampling import Shares, live_room, ordered, queue
 
 TODAY = date(2026, 5, 1)
 
@@ -41,6 +41,22 @@ def test_capacity_holds_and_nobody_is_asked_twice(
     assert max(Counter(cards[chosen].tolist()).values(), default=0) <= most
     again = queue(scores, 0.5, capacity, TODAY, shares=shares, **asked)
     np.testing.assert_array_equal(found.rows, again.rows)
+
+
+@given(capacity=st.integers(0, 200), taken=st.integers(0, 300), uncertainty=st.floats(0, 0.5), random=st.floats(0, 0.5))
+def test_what_was_reviewed_before_takes_the_place_of_what_is_picked_by_value(
+    capacity: int, taken: int, uncertainty: float, random: float
+) -> None:
+    whole, rest = Shares(uncertainty, random).parted(capacity), Shares(uncertainty, random, taken=taken)
+    parts = rest.parted(capacity)
+    assert sum(whole) == capacity and sum(parts) == max(0, capacity - taken) and min(parts) >= 0
+    assert parts[1:] == whole[1:] if taken <= whole[0] else parts[0] == 0
+    found = queue(np.linspace(0, 1, 400), 0.5, capacity, TODAY, shares=rest)
+    assert len(found) == sum(parts) and Counter(found.reasons)["risk"] == parts[0]
+
+
+def test_live_reviews_leave_room_for_doubts_and_lots_of_the_night() -> None:
+    assert live_room(100) == 75 and live_room(0) == 0
 
 
 def test_the_highest_expected_loss_comes_first_and_then_the_nearest_to_the_threshold() -> None:

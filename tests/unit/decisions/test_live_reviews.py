@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from worlds.decided_world import SECOND, START, World, made, server, worker
 
-from jobs.decisions import log_contents, opened, told
+from jobs.decisions import feeding, log_contents, opened, told
 from jobs.decisions.decider import Decider
 from jobs.decisions.live_reviews import LiveReviews, LiveVerdict
 from jobs.decisions.log_contents import Decided, LabelCame
@@ -23,8 +26,10 @@ from jobs.decisions.scores import Scored
 from jobs.decisions.started import Started
 from jobs.decisions.told import UnknownEvent
 from jobs.errors import Invalid
+from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
+from orchestration.cli import main
 
 pytestmark = pytest.mark.embedded
 ROOM = 5
@@ -210,6 +215,53 @@ def test_labels_that_a_verdict_does_not_say_all_of_are_refused(home: Settings, m
         monkeypatch.setitem(decider.rows.labels, "other", decider.rows.labels["is_fraud"])
         with pytest.raises(Invalid, match="found the columns \\['other'\\] beside"):
             LiveReviews(FRAUD, decider, ROOM)
+
+
+def test_a_verdict_that_tables_have_is_told_to_nobody_again(home: Settings) -> None:
+    """`told_facts` after the night that loaded it."""
+    world = made(home)
+    with reviewing(world) as [reviews]:
+        decider = reviews.decider
+        decided = decide(decider, world, tx_datetime=None)
+        judged = reviews.judge(decided.id, "positive", "ann")
+        known, happened = (START.fromtimestamp(at / 1e6, UTC) for at in (judged.moment, decided.decided_at))
+        came = decider.came(decided.id)
+        assert came is not None
+        event = world.event(decided.id, happened) | {"known_at": happened, "loaded_in": 2}
+        event |= {name: came.values[name] for name in ("customer_id", "terminal_id", "tx_amount")}
+        label = world.label(event) | {"is_fraud": True, "known_at": known, "loaded_in": 2}
+        world.put([event], [label], mode="append")
+        world.now += SECOND
+        before = decider.log.last_stamp()
+        fed = feeding.feed(attach(home), FRAUD, world.clock)
+        assert set(fed.told.values()) == {0} and decider.log.last_stamp() == before
+        assert not reviews.judge(decided.id, "positive", "bob").is_new
+
+
+def test_the_command_lists_open_cases_by_the_clock_of_the_log(
+    home: Settings, store: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERGREEN_HOME", str(home.home))
+    monkeypatch.setenv("EVERGREEN_ONLINE_STORE", store or "")
+
+    def said(*more: str) -> Result:
+        return CliRunner().invoke(main, ["review", "list", "--live", *more])
+
+    if store is None:
+        assert said().output == "No event of fraud waits for a reviewer.\n" and said("--json").stdout == "[]\n"
+    world = made(home)
+    with reviewing(world) as [reviews]:
+        small, large = cases(reviews.decider, world, [10, 20])
+        reviews.hand_out("ann", 1)
+        listed = json.loads(said("--json").stdout)
+        assert [(each["transaction_id"], each["expected_loss"], each["handed_to"]) for each in listed] == [
+            (large, 10.0, "ann"), (small, 5.0, None),
+        ]  # fmt: skip
+        shown = said()
+        assert shown.exit_code == 0 and "2 open cases, of which the first 2 are shown" in shown.output
+        reviews.judge(large, "unsure", "ann")
+        assert [each["transaction_id"] for each in json.loads(said("--json").stdout)] == [small]
+    assert said("--day", "2026-05-20").exit_code == 2
 
 
 DIES = """

@@ -16,11 +16,14 @@ from worlds.decided_world import SECOND, decide, server, worker
 from worlds.redis_server import RedisServer, empty_home
 from worlds.streamed_world import START
 
+from jobs.actions import live_verdict_files
 from jobs.decisions import log_contents, opened, shipping, told
 from jobs.decisions.decider import Decider
+from jobs.decisions.live_reviews import LiveReviews
 from jobs.decisions.log_contents import EVENT, Decided
 from jobs.decisions.told import Standing, UnknownEvent
-from jobs.ingest import quarantine
+from jobs.ingest import load, quarantine, registered_inputs
+from jobs.ingest.registered_inputs import Inputs
 from jobs.lakehouse.envelope import DELETED, TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.messages.connection import StreamUnreachable
@@ -294,3 +297,38 @@ def test_a_log_whose_beginning_was_trimmed_is_read_on(service: Service, monkeypa
     running.close()
     assert {*before, after} < {*service.rows(TRANSACTIONS)["transaction_id"].to_list()}
     assert service.run().counts.messages == 0
+
+
+@pytest.mark.parametrize("files_first", [False, True])
+def test_a_verdict_that_comes_by_the_stream_and_by_a_file_is_one_row(
+    service: Service, tmp_path: Path, files_first: bool
+) -> None:
+    with server(service.world), worker(service.world) as one:
+        id = service.decide(one, tx_datetime=None)
+        service.run()
+        reviews = LiveReviews(FRAUD, one, 5)
+        moments = [reviews.judge(id, "positive", "ann").moment, reviews.judge(id, "negative", "bob").moment]
+    reports = tmp_path / "reports.csv"
+    reports.write_text("TRANSACTION_ID,TX_FRAUD,FRAUD_REPORTED_AT\n")
+    day = (EPOCH + timedelta(microseconds=service.world.now)).date()
+    files = {"transactions": ("t.csv",), "reports": (str(reports),)}
+    registered_inputs.register(service.settings, FRAUD, Inputs(files, day, day))
+    if files_first:
+        by_files(service)
+    service.run()
+    if not files_first:
+        by_files(service)
+    rows = pl.DataFrame(service.lakehouse.to_arrow(FRAUD.raw_table(FRAUD_REPORTS), filters=[(FRAUD.event_id, "=", id)]))
+    found = rows.sort("known_at").select("tx_fraud", "fraud_reported_at", "known_at").rows()
+    times = [EPOCH + timedelta(microseconds=each) for each in moments]
+    assert found == [(True, times[0], times[0]), (False, times[1], times[1])]
+
+
+def by_files(service: Service) -> None:
+    """The verdicts of the log as a file of a night."""
+    shipping.ship(service.lakehouse, FRAUD)
+    assert live_verdict_files.register(service.lakehouse, FRAUD) == 1
+    inputs = registered_inputs.registered(service.settings, FRAUD)
+    now = EPOCH + timedelta(microseconds=service.world.now + SECOND)
+    assert inputs is not None
+    load.load(service.lakehouse, FRAUD, FRAUD_REPORTS, inputs, as_of=now, now=now)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter as Counted
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from jobs.decisions.outcome import Outcome
 from jobs.decisions.scores import Scored
 from serving.decisions.scorer import Scorer
 from serving.rollouts.arm_scorer import ArmScorer
-from serving.telemetry.decision_metrics import SHADOWS_DROPPED
+from serving.telemetry.decision_metrics import SHADOWS, SHADOWS_DROPPED
 
 MOST_WAITING = 5_000
 """Events that wait at most; what comes then is dropped."""
@@ -79,10 +80,14 @@ class ShadowScores:
         """Score some of the events that wait."""
         waiting = [self._queue.popleft() for _ in range(min(AT_ONCE, len(self._queue)))]
         try:
-            self._keep(_shadows(waiting))
+            shadows = _shadows(waiting)
+            self._keep(shadows)
         except Exception:  # the log may be full or out of reach
             LOG.exception("%s: %d shadows are lost", self._use_case, len(waiting))
             self._dropped.inc(len(waiting))
+            return
+        for (arm, failed), count in Counted((each.arm, each.failure is not None) for each in shadows).items():
+            SHADOWS.labels(self._use_case, arm, "failed" if failed else "scored").inc(count)
 
     def _run(self) -> None:
         while not self._ended.wait(PAUSE_SECONDS):

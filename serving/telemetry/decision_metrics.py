@@ -24,7 +24,8 @@ WATCHED_FEATURES = 12
 """Features of a use case whose values are counted, spread evenly over those that are computed."""
 
 DECISIONS = Counter(
-    "evergreen_decisions_total", "Decisions made, fallbacks among them.", ["use_case", "decision", "model"],
+    "evergreen_decisions_total", "Decisions made, fallbacks among them, by whose turn it was in which rollout.",
+    ["use_case", "decision", "model", "arm"],
     registry=OWN,
 )  # fmt: skip
 FALLBACKS = Counter(
@@ -37,6 +38,10 @@ WHOLE = Distribution(
 STAGE = Distribution(
     "evergreen_stage_seconds", "Seconds of a stage, once for all events that are worked on together.",
     ["use_case", "stage"], buckets=SECONDS, registry=OWN,
+)  # fmt: skip
+MODEL_SECONDS = Distribution(
+    "evergreen_model_seconds", "Seconds that a model took for an event that it decided.", ["use_case", "model"],
+    buckets=SECONDS, registry=OWN,
 )  # fmt: skip
 SCORES = Distribution(
     "evergreen_score", "Probabilities that a model gave, of yes or of the likeliest class.", ["use_case", "model"],
@@ -60,6 +65,10 @@ UNDECIDED = Gauge(
 SHADOWS_DROPPED = Counter(
     "evergreen_shadows_dropped_total", "Events that no shadow scored, as too many waited or the log did not take them.",
     ["use_case"], registry=OWN,
+)  # fmt: skip
+SHADOWS = Counter(
+    "evergreen_shadows_total", "Events that a model scored besides the one that answered, or failed at.",
+    ["use_case", "arm", "outcome"], registry=OWN,
 )  # fmt: skip
 Made = tuple[Decided, float]
 """A decision, and the seconds that it took."""
@@ -96,8 +105,9 @@ class DecisionMetrics:
         self._count_features([each.features for each in decided if len(each.features) == self._width])
 
     def _count_verdicts(self, decided: Sequence[Decided]) -> None:
-        for (verdict, model), count in Counted((_verdict(each), _model(each)) for each in decided).items():
-            DECISIONS.labels(self._use_case, verdict, model).inc(count)
+        kinds = Counted((_verdict(each), _model(each), each.arm) for each in decided)
+        for (verdict, model, arm), count in kinds.items():
+            DECISIONS.labels(self._use_case, verdict, model, arm).inc(count)
         fallbacks = Counted(each.fallback for each in decided if each.fallback is not None)
         for fallback, count in fallbacks.items():
             FALLBACKS.labels(self._use_case, fallback).inc(count)
@@ -108,12 +118,14 @@ class DecisionMetrics:
         LATENCY.count(len(seconds), sum(each > LATENCY_SECONDS for each in seconds))
 
     def _count_scores(self, decided: Sequence[Decided]) -> None:
-        scores: defaultdict[tuple[Distribution, str], list[float | None]] = defaultdict(list)
+        values: defaultdict[tuple[Distribution, str], list[float | None]] = defaultdict(list)
         for each in decided:
             if each.outcome.score is not None:
                 kind = NUMBERS if _verdict(each) == NUMBER else SCORES
-                scores[kind, _model(each)].append(each.outcome.score)
-        for (kind, model), found in scores.items():
+                values[kind, _model(each)].append(each.outcome.score)
+            if each.scoring:
+                values[MODEL_SECONDS, _model(each)].append(each.scoring / 1e6)
+        for (kind, model), found in values.items():
             kind.labels(self._use_case, model).observe_all(found)
 
     def _count_features(self, rows: Sequence[Sequence[float | None]]) -> None:

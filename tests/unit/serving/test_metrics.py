@@ -79,6 +79,8 @@ def test_each_decision_is_counted_once_by_stage_score_and_feature(client: httpx.
         assert more(name, use_case="fraud") == 5, name
     for stage in ("append", "features", "model", "log"):
         assert more("evergreen_stage_seconds_count", use_case="fraud", stage=stage) == 5
+    assert more("evergreen_decisions_total", use_case="fraud", arm="champion") == 5
+    assert more("evergreen_model_seconds_count", use_case="fraud", model="3") == 5
     assert more("evergreen_score_sum", model="3") == pytest.approx(sum(each["score"] for each in answers), abs=1e-9)
     features = after.values("feature", "evergreen_feature_count", use_case="fraud")
     assert 6 <= len(features) <= 12

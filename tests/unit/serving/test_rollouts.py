@@ -131,6 +131,7 @@ def test_both_models_score_what_takes_part_and_shadows_answer_nobody(client: htt
         assert each.decided_at == decided.decided_at and decided.arm == "champion"
         assert each.outcome.score is not None
     assert shadows[0].scoring > 0
+    assert 'evergreen_shadows_total{arm="new",outcome="scored",use_case="fraud"}' in client.get("/metrics").text
 
 
 def test_shadows_of_many_events_at_once_are_what_the_model_answers_one_by_one(

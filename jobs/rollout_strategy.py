@@ -36,7 +36,8 @@ class Strategy:
     choice: Literal["thompson", "epsilon_greedy"] = "thompson"
     """How a bandit shares the rest: by the chance that an arm is best, or all of it to the best."""
     shadows: bool = True
-    """Whether every model scores each event that takes part, whichever answers: then outcomes are compared in pairs."""
+    """Whether every model scores each event that takes part, whichever answers: then outcomes are compared in pairs.
+    Without, `ab` and `bandit` compare what the arms' own events earned."""
     margin: float = 0.02
     """Loss of the objective up to which a model may still become champion: not worse is enough after the gate."""
     level: float = 0.95
@@ -77,6 +78,8 @@ def _misfits(strategy: Strategy) -> Iterator[str]:
         yield f"level: expected a confidence from 0.5 to below 1, found {strategy.level}; correct it"
     if strategy.least_events < LEAST_EVENTS:
         yield f"least_events: expected {LEAST_EVENTS} or more, found {strategy.least_events}; fewer show nothing"
+    if not strategy.shadows and strategy.kind in ("shadow", "canary"):
+        yield f"shadows: expected True for {strategy.kind}, whose verdict is on pairs of scores, found False; take `ab`"
     amounts = (strategy.step_hours, strategy.slow_ms, strategy.margin)
     if not all(math.isfinite(amount) and amount >= 0 for amount in amounts):
         yield f"step_hours, slow_ms and margin: expected 0 or more, found {amounts}; correct them"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts import business, findings
 from jobs.rollouts.business import BusinessMetric
 from jobs.rollouts.findings import Finding
+from jobs.rollouts.labelled_arms import LabelledArms
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
+
+Labelled: TypeAlias = LabelledPairs | LabelledArms
 
 
 @dataclass(frozen=True)
@@ -18,20 +22,21 @@ class ArmFindings:
     """What is known of one arm."""
 
     events: int
-    """That both models scored."""
+    """That both models scored; without shadows, that the arm answered."""
     findings: Sequence[Finding]
     money: tuple[float, float] = (0.0, 0.0)
     """Mean gain of an event over the champion, and its standard error."""
     business: Sequence[BusinessMetric] = ()
 
     @classmethod
-    def of(cls, pairs: PairedScores, labelled: LabelledPairs | None, strategy: Strategy) -> ArmFindings:
+    def of(cls, pairs: PairedScores, labelled: Labelled | None, strategy: Strategy) -> ArmFindings:
         """labelled: of the same events; None: the use case declares no review, so that outcomes are not looked at."""
-        events, health, live = int(pairs.both.sum()), findings.of_health(pairs, strategy), business.live(pairs)
+        events = int((pairs.both if strategy.shadows else pairs.answered).sum())
+        health, live = findings.of_health(pairs, strategy), business.live(pairs)
         if labelled is None:
             return cls(events, health, business=live)
         found = [*health, *findings.of_outcomes(labelled, strategy)]
-        return cls(events, found, _money(labelled), [*live, *business.matured(labelled)])
+        return cls(events, found, labelled.gain(), [*live, *business.matured(labelled)])
 
     @property
     def is_bad(self) -> bool:
@@ -45,10 +50,3 @@ class ArmFindings:
         """Whether a finding is good, or is not looked at in this use case."""
         found = self.get(name)
         return found is None or found.outcome == "good"
-
-
-def _money(labelled: LabelledPairs) -> tuple[float, float]:
-    gains = labelled.money_gains() * labelled.weights
-    if len(gains) < 2:
-        return 0.0, 1.0  # nothing is known: any arm may be best
-    return float(gains.mean()), float(gains.std(ddof=1) / len(gains) ** 0.5)

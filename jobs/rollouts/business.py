@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jobs.arrays import Bools, Floats
+from jobs.rollouts.labelled_arms import LabelledArms
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
 from jobs.times import MICROSECONDS_A_DAY
@@ -41,16 +42,16 @@ def live(pairs: PairedScores) -> list[BusinessMetric]:
     ]
 
 
-def matured(labelled: LabelledPairs) -> list[BusinessMetric]:
+def matured(labelled: LabelledPairs | LabelledArms) -> list[BusinessMetric]:
     """Money of the positives that were stopped and missed, false alarms, and what remains after the cost of looking."""
     if not len(labelled.labels):
         return []
-    sides = [_of_side(labelled, alerts) for alerts in (labelled.champion_alerts, labelled.arm_alerts)]
+    sides = [_of_side(labelled, *side) for side in labelled.sides]
     return [BusinessMetric(name, sides[0][name], sides[1][name], is_matured=True) for name in sides[0]]
 
 
-def _of_side(labelled: LabelledPairs, alerts: Bools) -> dict[str, float]:
-    positive, weights = labelled.labels, labelled.weights
+def _of_side(labelled: LabelledPairs | LabelledArms, alerts: Bools, weights: Floats) -> dict[str, float]:
+    positive = labelled.labels
     money: Floats = labelled.amounts * weights
     stopped = float(money[alerts & positive].sum())
     return {

@@ -19,7 +19,7 @@ from jobs.promotion import export_champion, promote
 from jobs.rollout_strategy import CHAMPION, Strategy
 from jobs.rollouts import published
 from jobs.settings import Settings
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from jobs.lakehouse.tables import Lakehouse
@@ -178,6 +178,12 @@ def _check(settings: Settings, use_case: UseCase, champion: Champion, asked: Ask
         )
     if champion.version in asked.versions.values():
         raise Invalid(f"rollout: expected versions beside the champion, found version {champion.version}, which it is")
+    review = problem_of(use_case).review
+    if not asked.strategy.shadows and review is not None and review.block is not None:
+        raise Invalid(
+            f"{kind}: expected shadows where events may be blocked (Review.block), as what is blocked has no outcome, "
+            "found a strategy without; set shadows"
+        )
     shares = asked.shares
     if shares and (set(shares) != set(names) or min(shares.values()) < 0 or sum(shares.values()) > 1):
         raise Invalid(f"rollout: expected a share of 0 to 1 in all for each of {names}, found {dict(shares)}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from jobs.arrays import Bools, Floats
 from jobs.rollout_strategy import Strategy
+from jobs.rollouts.labelled_arms import LabelledArms
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
 from jobs.stats.bounded_means import of_bounded_mean
@@ -53,9 +54,10 @@ def of_health(pairs: PairedScores, strategy: Strategy) -> list[Finding]:
     return [_failures(pairs, strategy), _slowness(pairs, strategy), _alerts(pairs, strategy), _order(pairs, strategy)]
 
 
-def of_outcomes(labelled: LabelledPairs, strategy: Strategy) -> list[Finding]:
-    """Quality and money, by the events whose outcome is known."""
-    return [_quality(labelled, strategy), _money(labelled, strategy)]
+def of_outcomes(labelled: LabelledPairs | LabelledArms, strategy: Strategy) -> list[Finding]:
+    """Quality and money, by the events whose outcome is known; without shadows money alone."""
+    money = _money(labelled, strategy)
+    return [money] if isinstance(labelled, LabelledArms) else [_quality(labelled, strategy), money]
 
 
 def _failures(pairs: PairedScores, strategy: Strategy) -> Finding:
@@ -108,11 +110,11 @@ def _quality(labelled: LabelledPairs, strategy: Strategy) -> Finding:
     return Finding("quality", outcome, said, len(gains), estimate, lower, upper)
 
 
-def _money(labelled: LabelledPairs, strategy: Strategy) -> Finding:
-    gains, looking = labelled.money_gains(), _looking(strategy, 10 * USUAL_EVENTS)
-    estimate, lower, upper = _last(of_weighted_mean(gains, labelled.weights, looking, labelled.clusters))
+def _money(labelled: LabelledPairs | LabelledArms, strategy: Strategy) -> Finding:
+    estimate, lower, upper = _last(labelled.money(_looking(strategy, 10 * USUAL_EVENTS)))
     outcome: Outcome = "bad" if upper < 0 else "good" if lower > 0 else "open"
-    return Finding("money", outcome, f"earns {estimate:+.4g} an event more", len(gains), estimate, lower, upper)
+    said = f"earns {estimate:+.4g} an event more"
+    return Finding("money", outcome, said, len(labelled.labels), estimate, lower, upper)
 
 
 def _at_most(name: str, said: str, bad: Bools, most: float, strategy: Strategy) -> Finding:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.arrays import Bools, Floats, Ints
+from jobs.stats.confidence_sequences import ConfidenceSequence, Looking, of_weighted_mean
 from jobs.stats.precision_parts import paired_parts
 from jobs.times import MICROSECONDS_A_DAY
 
@@ -43,6 +44,22 @@ class LabelledPairs:
     cost: float
     """Of looking at an alert, in the money of amounts."""
     measure: str = MEASURE
+
+    @property
+    def sides(self) -> tuple[tuple[Bools, Floats], tuple[Bools, Floats]]:
+        """Alerts and weights of the champion, and of the arm."""
+        return (self.champion_alerts, self.weights), (self.arm_alerts, self.weights)
+
+    def money(self, looking: Looking) -> ConfidenceSequence:
+        """Around what the arm earns an event more."""
+        return of_weighted_mean(self.money_gains(), self.weights, looking, self.clusters)
+
+    def gain(self) -> tuple[float, float]:
+        """Mean gain of an event over the champion, and its standard error."""
+        gains = self.money_gains() * self.weights
+        if len(gains) < 2:
+            return 0.0, 1.0  # nothing is known: any arm may be best
+        return float(gains.mean()), float(gains.std(ddof=1) / len(gains) ** 0.5)
 
     def quality_gains(self) -> Floats:
         """What each positive adds to the arm's average precision of its day more than to the champion's."""

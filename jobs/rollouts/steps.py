@@ -12,9 +12,10 @@ from jobs.ledger import promotions, rollouts
 from jobs.ledger.rollouts import Refused, Rollout
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts import conduct, published
-from jobs.rollouts.arm_findings import ArmFindings
+from jobs.rollouts.arm_findings import ArmFindings, Labelled
 from jobs.rollouts.conduct import By
 from jobs.rollouts.known_outcomes import known_outcomes
+from jobs.rollouts.labelled_arms import labelled_arms
 from jobs.rollouts.labelled_pairs import labelled_pairs
 from jobs.rollouts.logged import Logged
 from jobs.rollouts.rollout_logs import RolloutLogs
@@ -82,10 +83,12 @@ def _found(
     strategy, review = Strategy.of_stored(rollout.strategy), problem_of(use_case).review
     found = {}
     for arm in rollout.arms:
-        events, labelled = logged.of_arm(rollout, arm.name), None
+        events = logged.of_arm(rollout, arm.name)
+        labelled: Labelled | None = None
         if review is not None:
             known = known_outcomes(lakehouse, use_case, events, logged.labels, now)
-            labelled = labelled_pairs(events.pairs, known, review)
+            compared = labelled_pairs if strategy.shadows else labelled_arms
+            labelled = compared(events.pairs, known, review)
         found[arm.name] = ArmFindings.of(events.pairs, labelled, strategy)
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from worlds.rollout_traffic import START, Traffic
 
+from jobs.arrays import Bools
 from jobs.decisions import log_contents, opened
 from jobs.decisions.log_contents import Decided, EventCame, LabelCame, Shadow
 from jobs.decisions.outcome import Outcome
@@ -44,9 +45,15 @@ def started(home: Settings, share: float = 0.1, log_stamp: int = 0, **strategy: 
 
 
 def write(
-    home: Settings, rollout: Rollout, drawn: Traffic, first: int = 0, last: int | None = None, *, labelled: bool = False
+    home: Settings,
+    rollout: Rollout,
+    drawn: Traffic,
+    first: int = 0,
+    last: int | None = None,
+    *,
+    reported: Bools | None = None,
 ) -> None:
-    """Let the log have decisions and shadows of this traffic, from one event to another, and what is positive."""
+    """Let the log have decisions and shadows of this traffic, from one event to another; reported: as positive."""
     pairs, now = drawn.pairs, [0]
     with opened.log_of(home, FRAUD, lambda: now[0]) as log:
         for place, id in list(enumerate(pairs.ids))[first:last]:
@@ -57,24 +64,26 @@ def write(
             for one in _contents(rollout, drawn, place, record.stamp):
                 name = f"decision/{id}" if isinstance(one, Decided) else log_contents.shadow_name(one)
                 log.append(name, log_contents.encode(one))
-            if labelled and drawn.outcomes.labels[place]:
+            if reported is not None and reported[place]:
                 told = LabelCame(id, record.stamp, {}, {"is_fraud": True})
                 log.append(log_contents.name("told", id, 1), log_contents.encode(told))
 
 
 def _contents(rollout: Rollout, drawn: Traffic, place: int, stamp: int) -> Sequence[Decided | Shadow]:
-    pairs = drawn.pairs
+    pairs, name = drawn.pairs, rollout.arms[0].name
     id, answered, failed = pairs.ids[place], bool(pairs.answered[place]), bool(pairs.arm.failed[place])
     share = float(pairs.propensities[place])
-    of_champion = Outcome(float(pairs.champion.scores[place]), "approve")
-    of_arm = Outcome(None if failed else float(pairs.arm.scores[place]), None if failed else "approve")
-    arm, chance = (f"{rollout.id}:{rollout.arms[0].name}", share) if answered else (f"{rollout.id}:champion", 1 - share)
+    of_champion = _outcome(float(pairs.champion.scores[place]))
+    of_arm = Outcome(None) if failed else _outcome(float(pairs.arm.scores[place]))
+    arm, chance = (f"{rollout.id}:{name}", share) if answered else (f"{rollout.id}:champion", 1 - share)
     used, fallback = (of_arm, None) if answered and not failed else (of_champion, "champion" if answered else None)
     decided = Decided(id, stamp, used, [1.0], "1", "x", fallback=fallback, arm=arm, propensity=chance, scoring=200)
-    if answered and not failed:
-        return decided, Shadow(id, stamp, rollout.id, "champion", of_champion, "1", 200)
-    if answered:
+    if not rollout.strategy["shadows"] or (answered and failed):
         return (decided,)
-    return decided, Shadow(
-        id, stamp, rollout.id, rollout.arms[0].name, of_arm, "2", 200, "it failed" if failed else None
-    )
+    if answered:
+        return decided, Shadow(id, stamp, rollout.id, "champion", of_champion, "1", 200)
+    return decided, Shadow(id, stamp, rollout.id, name, of_arm, "2", 200, "it failed" if failed else None)
+
+
+def _outcome(score: float) -> Outcome:
+    return Outcome(score, "review" if score >= 0.5 else "approve")

@@ -162,7 +162,7 @@ def test_a_candidate_that_passed_enters_as_a_canary_and_earns_its_place(
     rollout, why = waiting.start_waiting(lakehouse, ROLLED_OUT, champions, By("evergreen", START))
     assert rollout is not None and rollout.shares == {"v2": 0.01}, why
     drawn = traffic(BETTER, 0.1, 30, 700, 5)
-    rollout_log.write(home.settings, rollout, drawn, labelled=True)
+    rollout_log.write(home.settings, rollout, drawn, reported=drawn.outcomes.labels)
     with contextlib.closing(RolloutLogs(home.settings, ROLLED_OUT)) as logs:
         for hour in (1, 3, 5, 7, 24 * 45):
             now = START + timedelta(days=1, hours=hour)

@@ -117,7 +117,7 @@ def _history_days(lakehouse: Lakehouse, use_case: UseCase, bundle: Bundle, until
 
 @dataclass(frozen=True)
 class _Rows:
-    """Day, features and score of rows, in the engine: from the log, and of the days before it scored on the way."""
+    """Id, day, features and score of rows, in the engine: from the log, and of the days before it scored on the way."""
 
     lakehouse: Lakehouse
     use_case: UseCase
@@ -144,17 +144,23 @@ class _Rows:
         parts: list[Any] = []
         if earlier:
             earlier_rows = self.lakehouse.read(history.table(self.use_case)).where(of_days(earlier)).where(part)
-            parts.append(score_frame(self.lakehouse, earlier_rows, self.bundle, [PARTITION, *names]))
+            parts.append(score_frame(self.lakehouse, earlier_rows, self.bundle, [self._id, PARTITION, *names]))
         if mine:
             parts.append(self.logged.of(self.lakehouse, self.use_case, mine).where(part))
-        columns = [f"`{name}`" for name in (PARTITION, *names, SCORE)]
+        columns = [f"`{name}`" for name in (self._id, PARTITION, *names, SCORE)]
         frames = [frame.selectExpr(*columns) for frame in parts]
         together: DataFrame = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
         return together
 
     def sampled(self, days: Sequence[date], share: int) -> pa.Table:
-        """One of `share` rows, chosen by a hash of the event's id."""
-        return self.of(days, f"crc32(cast(`{self.use_case.event_id}` as string)) % {share} = 0").toArrow()
+        """One of `share` rows, chosen by a hash of the event's id, in the order of ids: what a classifier learns must
+        not depend on whether a night or the service put them into the log."""
+        rows = self.of(days, f"crc32(cast(`{self._id}` as string)) % {share} = 0").toArrow()
+        return rows.sort_by(self._id).drop_columns(self._id)
+
+    @property
+    def _id(self) -> str:
+        return self.use_case.event_id
 
 
 def _null(rows: _Rows, stable: Sequence[date]) -> Null | None:

@@ -51,9 +51,11 @@ class LiveRollouts:
             LOG.error("%s: %s; the assignment stays as it was", self._name, error)
 
     def _taken(self, rollouts: Sequence[PublishedRollout]) -> Arms:
+        before = self.arms.models
+        self.arms = self._without_new_models(rollouts)
         models, refused = {}, {}
         for arm in (arm for rollout in rollouts for arm in rollout.arms):
-            known = self.arms.models.get(arm.sha256)
+            known = before.get(arm.sha256)
             try:
                 models[arm.sha256] = known or self._loaded(arm)
             except Exception as error:  # whatever is wrong with a new model, the champion answers in its place
@@ -61,6 +63,13 @@ class LiveRollouts:
                 LOG.error("%s: version %s: %s", self._name, arm.version, refused[arm.sha256])
         LOG.info("%s: %d rollouts are in service", self._name, len(rollouts))
         return Arms(rollouts, models, refused)
+
+    def _without_new_models(self, rollouts: Sequence[PublishedRollout]) -> Arms:
+        """The rollouts of which all models are there: what was taken back waits for no other model to be loaded."""
+        known = self.arms.models
+        there = [each for each in rollouts if all(arm.sha256 in known for arm in each.arms)]
+        used = {arm.sha256 for rollout in there for arm in rollout.arms}
+        return Arms(there, {sha256: known[sha256] for sha256 in used})
 
     def _loaded(self, arm: PublishedArm) -> LiveModel:
         return LiveModel.load(self._name, export_onnx.open_export(self._root / str(arm.version), arm.sha256))

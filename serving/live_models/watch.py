@@ -51,6 +51,8 @@ class LiveModels:
         self._watched = {use_case.name: _Watched(use_case) for use_case in use_cases}
         self.rollouts = {use_case.name: LiveRollouts(settings, use_case) for use_case in use_cases}
         """What is beside the champion of each use case."""
+        self.looked_at = time.monotonic()
+        """When all of it was last looked at, in seconds of a clock that only goes on."""
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -105,6 +107,7 @@ class LiveModels:
             if pointer != watched.seen or again:
                 watched.seen, watched.looked = pointer, now
                 self._bring_up_to_date(watched)
+        self.looked_at = time.monotonic()
 
     def _bring_up_to_date(self, watched: _Watched) -> None:
         name = watched.use_case.name
@@ -127,7 +130,10 @@ class LiveModels:
 
     def _go_on(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            self.look(time.monotonic())
+            try:
+                self.look(time.monotonic())
+            except Exception:  # a disk that is away for a moment must not end the looking
+                LOG.exception("models and rollouts stay as they were")
 
     def _reasons(self) -> str:
         nothing = "nothing was exported yet; run `evergreen run`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from prometheus_client import Gauge
@@ -24,6 +25,10 @@ MODEL = _gauge("evergreen_model_version", "Version of the model in service.", ["
 REFUSED = _gauge(
     "evergreen_model_refused", "1 while a newer model could not be verified or loaded.", ["use_case"], "mostrecent"
 )
+LOOKED = _gauge(
+    "evergreen_assignment_age_seconds", "Time since a worker last looked for new models and rollouts; of the slowest.",
+    ["of"], "livemax",
+)  # fmt: skip
 RUNNING = _gauge("evergreen_requests_running", "Requests begun and not yet answered.", ["protocol"], "livesum")
 WAITING = _gauge("evergreen_waiting", "Events that wait or are worked on, by queue.", ["use_case", "queue"], "livesum")
 BREAKER = _gauge(
@@ -38,6 +43,11 @@ UNSHIPPED = _gauge(
     ["use_case"], "mostrecent",
 )  # fmt: skip
 _BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
+
+
+def look_at_assignment(models: LiveModels) -> None:
+    """How old what this worker knows of models and rollouts may be."""
+    LOOKED.labels("models").set(time.monotonic() - models.looked_at)
 
 
 def look_at_models(models: LiveModels) -> None:

@@ -42,6 +42,7 @@ class Watch:
         """Count what was seen, and tell states; waits for nobody."""
         flush_all()
         states.RUNNING.labels("http").set(self.running())
+        states.look_at_assignment(self._models)
         for service in list(self._services.values()):
             states.look_at_worker(service)
 

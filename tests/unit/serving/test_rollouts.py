@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,15 @@ from jobs.rollout_strategy import Strategy
 from jobs.rollouts import published
 from jobs.rollouts.assignment import assigned
 from jobs.settings import Settings
+from jobs.state_files import identity
 from jobs.use_cases.fraud import FRAUD
 from serving.live_models import live_model
+from serving.live_models.live_rollouts import LiveRollouts
 from serving.rollouts import shadow_scores
 
 pytestmark = pytest.mark.embedded
 NOW = datetime(2026, 5, 20, tzinfo=UTC)
+AGE = "evergreen_assignment_age_seconds"
 PATIENCE = 10
 """Seconds; a change is seen within .2 of them on a quiet machine."""
 
@@ -59,7 +64,7 @@ def start(home: Settings, kind: Any, share: float, name: str = "next_model", see
 
 
 def made(home: Settings, seed: int = 7) -> Any:
-    return exported_models.made(Path(home.home) / "made-7", seed, names=exported_models.OF_EVENTS)
+    return exported_models.made(Path(home.home) / f"made-{seed}", seed, names=exported_models.OF_EVENTS)
 
 
 def change(home: Settings, rollout: Rollout, kind: Any, shares: dict[str, float]) -> Rollout:
@@ -210,6 +215,57 @@ def test_a_damaged_file_leaves_the_last_good_assignment(client: httpx.Client, ho
         assert ask(client, next(number), 1)["model_version"] == "7"
     published.publish(home, FRAUD)
     assert ask(client, next(number), 1)["model_version"] == "7"
+
+
+def test_a_look_that_fails_ends_no_looking_and_its_age_is_told(
+    client: httpx.Client, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = numbers()
+    start(home, "canary", 1.0)
+    until(client, "7", number)
+    failing = threading.Event()
+
+    def seen(file: Path) -> Any:
+        if failing.is_set():
+            raise PermissionError("the disk is away")
+        return identity(file)
+
+    monkeypatch.setattr("serving.live_models.live_rollouts.identity", seen)
+    failing.set()
+    time.sleep(1.5)
+    [line] = [each for each in client.get("/metrics").text.splitlines() if each.startswith(AGE)]
+    assert float(line.split()[-1]) > 1
+    assert ask(client, next(number), 1)["model_version"] == "7"
+    failing.clear()
+    change(home, rollouts.of_use_case(home, "fraud", live=True)[0], "aborted", {})
+    until(client, "3", number)
+
+
+def test_what_is_taken_back_waits_for_no_model_that_is_loaded(
+    client: httpx.Client, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, loading, go_on = numbers(), threading.Event(), threading.Event()
+    first = start(home, "canary", 1.0)
+    until(client, "7", number)
+    usual = LiveRollouts._loaded
+
+    def slowly(own: LiveRollouts, arm: Any) -> Any:
+        loading.set()
+        assert go_on.wait(PATIENCE)
+        return usual(own, arm)
+
+    monkeypatch.setattr(LiveRollouts, "_loaded", slowly)
+    rollouts.change(home, first, Change("aborted", {}, "", "me", NOW))
+    exported_models.stage(home, 8, made(home, 8))
+    staged = export_onnx.open_export(export_onnx.root(home, FRAUD) / "8")
+    wanted = replace(first, name="another", arms=(Arm("other", 8, staged.bundle.sha256, staged.sha256),))
+    rollouts.start(home, wanted, Change("started", {"other": 1.0}, "", "me", NOW), 1.0)
+    published.publish(home, FRAUD)
+    assert loading.wait(PATIENCE)
+    until(client, "3", number)  # while the other one is loaded
+    assert not go_on.is_set()
+    go_on.set()
+    until(client, "8", number)
 
 
 def test_more_shadows_than_can_wait_are_dropped_and_counted(

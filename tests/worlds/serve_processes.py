@@ -99,6 +99,16 @@ class Asking:
                 self.failures.append(repr(error))
 
 
+def workers_of(server: Running) -> list[psutil.Process]:
+    """The workers of a server of several, but for those that are ending just now."""
+    workers = []
+    for each in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in str(each.cmdline()):
+                workers.append(each)
+    return workers
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something has come about."""
     until = time.monotonic() + PATIENCE

@@ -5,7 +5,6 @@ In every case the log says what clients were told, and the batch kernel what the
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import signal
 import threading
@@ -21,7 +20,7 @@ from worlds import decided_world, exported_models
 from worlds.decided_world import World
 from worlds.payment_clients import Clients
 from worlds.redis_server import RedisServer
-from worlds.serve_processes import Running, started, wait_for
+from worlds.serve_processes import Running, started, wait_for, workers_of
 
 from jobs.checks import online_decisions
 from jobs.decisions import log_contents, opened
@@ -98,16 +97,6 @@ def test_a_worker_is_killed_under_load_again_and_again(world: World, running: li
     killer.join()
     wait_for(lambda: not undecided(world.settings))
     require_agreement(world.settings, clients, 600)
-
-
-def workers_of(server: Running) -> list[psutil.Process]:
-    """Those that are not ending just now."""
-    workers = []
-    for each in psutil.Process(server.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "spawn_main" in str(each.cmdline()):
-                workers.append(each)
-    return workers
 
 
 def undecided(settings: Settings) -> int:

@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="not used: the traffic is drawn, so that the truth is known")
     parser.add_argument("--rollouts", type=int, default=50, help="of each kind that health tells")
-    parser.add_argument("--of-outcomes", type=int, default=50, help="of each kind that only labels tell")
+    parser.add_argument("--of-outcomes", type=int, default=10, help="of each kind that only labels tell")
     asked = parser.parse_args()
     # The model becomes champion in the ledger; whatever else follows from that is not of this bench.
     promote.reconcile = lambda *_: {}

@@ -11,10 +11,11 @@ from jobs.rollouts import business, findings
 from jobs.rollouts.business import BusinessMetric
 from jobs.rollouts.findings import Finding
 from jobs.rollouts.labelled_arms import LabelledArms
+from jobs.rollouts.labelled_losses import LabelledLosses
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
 
-Labelled: TypeAlias = LabelledPairs | LabelledArms
+Labelled: TypeAlias = LabelledPairs | LabelledArms | LabelledLosses
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,21 @@ class ArmFindings:
     business: Sequence[BusinessMetric] = ()
 
     @classmethod
-    def of(cls, pairs: PairedScores, labelled: Labelled | None, strategy: Strategy) -> ArmFindings:
-        """labelled: of the same events; None: the use case declares no review, so that outcomes are not looked at."""
+    def of(cls, pairs: PairedScores, labelled: Labelled, strategy: Strategy) -> ArmFindings:
+        """labelled: of the same events."""
         events = int((pairs.both if strategy.shadows else pairs.answered).sum())
         health, live = findings.of_health(pairs, strategy), business.live(pairs)
-        if labelled is None:
-            return cls(events, health, business=live)
         found = [*health, *findings.of_outcomes(labelled, strategy)]
         return cls(events, found, labelled.gain(), [*live, *business.matured(labelled)])
 
     @property
     def is_bad(self) -> bool:
         return any(each.outcome == "bad" for each in self.findings)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it is shown to earn more, or, where nothing earns money, to err less."""
+        return any(each.name in ("money", "gain") and each.outcome == "good" for each in self.findings)
 
     def get(self, name: str) -> Finding | None:
         """A finding by its name; None: it is not looked at."""

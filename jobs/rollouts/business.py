@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from jobs.arrays import Bools, Floats
 from jobs.rollouts.labelled_arms import LabelledArms
+from jobs.rollouts.labelled_losses import LabelledLosses
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
 from jobs.times import MICROSECONDS_A_DAY
@@ -42,8 +43,11 @@ def live(pairs: PairedScores) -> list[BusinessMetric]:
     ]
 
 
-def matured(labelled: LabelledPairs | LabelledArms) -> list[BusinessMetric]:
+def matured(labelled: LabelledPairs | LabelledArms | LabelledLosses) -> list[BusinessMetric]:
     """Money of the positives that were stopped and missed, false alarms, and what remains after the cost of looking."""
+    if isinstance(labelled, LabelledLosses):
+        means = [float(side.mean()) if len(side) else 0.0 for side in (labelled.champion, labelled.arm)]
+        return [BusinessMetric(labelled.measure, means[0], means[1], is_matured=True)] if len(labelled.gains) else []
     if not len(labelled.labels):
         return []
     sides = [_of_side(labelled, *side) for side in labelled.sides]

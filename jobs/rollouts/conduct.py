@@ -179,11 +179,9 @@ def _check(settings: Settings, use_case: UseCase, champion: Champion, asked: Ask
     if champion.version in asked.versions.values():
         raise Invalid(f"rollout: expected versions beside the champion, found version {champion.version}, which it is")
     review = problem_of(use_case).review
-    if not asked.strategy.shadows and review is not None and review.block is not None:
-        raise Invalid(
-            f"{kind}: expected shadows where events may be blocked (Review.block), as what is blocked has no outcome, "
-            "found a strategy without; set shadows"
-        )
+    if not asked.strategy.shadows and (review is None or review.block is not None):
+        reason = "there is no review" if review is None else "events may be blocked (Review.block)"
+        raise Invalid(f"{kind}: expected shadows where {reason}, found a strategy without; set shadows")
     shares = asked.shares
     if shares and (set(shares) != set(names) or min(shares.values()) < 0 or sum(shares.values()) > 1):
         raise Invalid(f"rollout: expected a share of 0 to 1 in all for each of {names}, found {dict(shares)}")

@@ -15,6 +15,7 @@ import numpy as np
 from jobs.arrays import Bools, Floats
 from jobs.rollout_strategy import Strategy
 from jobs.rollouts.labelled_arms import LabelledArms
+from jobs.rollouts.labelled_losses import LabelledLosses
 from jobs.rollouts.labelled_pairs import LabelledPairs
 from jobs.rollouts.paired_scores import PairedScores
 from jobs.stats.bounded_means import of_bounded_mean
@@ -54,8 +55,11 @@ def of_health(pairs: PairedScores, strategy: Strategy) -> list[Finding]:
     return [_failures(pairs, strategy), _slowness(pairs, strategy), _alerts(pairs, strategy), _order(pairs, strategy)]
 
 
-def of_outcomes(labelled: LabelledPairs | LabelledArms, strategy: Strategy) -> list[Finding]:
-    """Quality and money, by the events whose outcome is known; without shadows money alone."""
+def of_outcomes(labelled: LabelledPairs | LabelledArms | LabelledLosses, strategy: Strategy) -> list[Finding]:
+    """Quality and money, by the events whose outcome is known; without shadows money alone, without a review quality
+    and what is gained in it."""
+    if isinstance(labelled, LabelledLosses):
+        return _losses(labelled, strategy)
     money = _money(labelled, strategy)
     return [money] if isinstance(labelled, LabelledArms) else [_quality(labelled, strategy), money]
 
@@ -108,6 +112,19 @@ def _quality(labelled: LabelledPairs, strategy: Strategy) -> Finding:
     outcome: Outcome = "bad" if upper < 0 else "good" if lower > -strategy.margin else "open"
     said = f"{labelled.measure} {estimate:+.4f} by the champion's"
     return Finding("quality", outcome, said, len(gains), estimate, lower, upper)
+
+
+def _losses(labelled: LabelledLosses, strategy: Strategy) -> list[Finding]:
+    """Quality: losses are no larger than the champion's but for a share `margin` of these. Gain: they are smaller."""
+    usual = float(labelled.champion.mean()) if len(labelled.champion) else 0.0
+    estimate, lower, upper = _last(labelled.sequence(_looking(strategy, USUAL_EVENTS)))
+    said, of = f"{labelled.measure} {-estimate:+.4g} by the champion's {usual:.4g}", len(labelled.gains)
+    quality: Outcome = "bad" if upper < 0 else "good" if lower > -strategy.margin * usual else "open"
+    gain: Outcome = "good" if lower > 0 else "open"
+    return [
+        Finding("quality", quality, said, of, estimate, lower, upper),
+        Finding("gain", gain, said, of, estimate, lower, upper),
+    ]
 
 
 def _money(labelled: LabelledPairs | LabelledArms, strategy: Strategy) -> Finding:

@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from jobs.rollouts.labelled_pairs import KnownOutcomes
+from jobs.tasks.catalog import task_of
+from jobs.tasks.task import Labels, Task
 from jobs.times import microseconds
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
     from jobs.arrays import Bools
@@ -37,6 +40,54 @@ def known_outcomes(
     return KnownOutcomes(labels, mature, events.clusters, events.amounts)
 
 
+def known_labels(
+    lakehouse: Lakehouse, use_case: UseCase, events: PairsOfLog, told: Mapping[str, LabelCame], now: datetime
+) -> tuple[Task, Labels, Bools]:
+    """The labels of events of the log by `now`, of any task: the task with their classes, labels as it takes them, and
+    whether each is mature and known. What the log was told comes before what tables say.
+    """
+    ids = events.pairs.ids
+    mature = events.happened <= microseconds(now - use_case.label_maturity)
+    found: dict[str, Any] = {}
+    if mature.any() and lakehouse.exists(use_case.labels):
+        found = _reported(lakehouse, use_case, ids, now)
+    for id, label in told.items():
+        found[id] = label.values.get(use_case.label)
+    return _encoded(use_case, [found.get(str(id)) for id in ids], mature)
+
+
+def _encoded(use_case: UseCase, values: Sequence[Any], mature: Bools) -> tuple[Task, Labels, Bools]:
+    problem = problem_of(use_case)
+    reported = [value for value in values if value is not None]
+    more = [] if problem.unlabelled is None else [str(problem.unlabelled)]
+    column = pa.chunked_array([pa.array(reported)]) if reported else None
+    task = task_of(problem)
+    task = task if column is None or problem.task == "binary" else task.of_labels(column, more)
+    labels = task.unknown(len(values))
+    if column is not None:
+        labels[[value is not None for value in values]] = task.encoded(column, use_case.label)
+    unlabelled = task.unlabelled(problem.unlabelled)
+    known = mature & (task.is_known(labels) | (unlabelled is not None))
+    return task, task.settled(labels, unlabelled), known
+
+
+def _reported(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now: datetime) -> dict[str, Any]:
+    """Id -> the label that tables know."""
+    from jobs.ground_truth import outcomes
+
+    known = outcomes.events(lakehouse, use_case, _hour(now))
+    here, there = known.places(np.array(ids))
+    labelled, classes = known.labelled, known.task.classes
+    values = labelled.reported if labelled.values is None else labelled.values
+    told = {int(at): values[own].item() for own, at in zip(here, there, strict=True) if labelled.reported[own]}
+    return {str(ids[at]): classes[value] if classes else value for at, value in told.items()}
+
+
+def _hour(now: datetime) -> datetime:
+    """Looks of the same hour read the tables once: days that are mature know no hours."""
+    return now.replace(minute=0, second=0, microsecond=0)
+
+
 def _told(use_case: UseCase, told: Mapping[str, LabelCame], ids: Sequence[Any]) -> Bools:
     reported = {id for id, label in told.items() if label.values.get(use_case.label)}
     return np.array([str(id) in reported for id in ids], np.bool_)
@@ -48,9 +99,7 @@ def _in_tables(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now:
     reported = np.zeros(len(ids), np.bool_)
     if not lakehouse.exists(use_case.labels):
         return reported
-    # Looks of the same hour read the tables once: days that are mature know no hours.
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    known = outcomes.events(lakehouse, use_case, hour)
+    known = outcomes.events(lakehouse, use_case, _hour(now))
     here, there = known.places(np.array(ids))
     reported[there] = known.labelled.reported[here]
     return reported

@@ -172,10 +172,11 @@ class Logged:
 
 def _made(outcome: Outcome, microseconds: int, failed: bool) -> Made:
     decision = outcome.decision
-    return Made(outcome.score, decision not in (None, "approve"), decision == "block", microseconds, failed)
+    alerts = decision not in (None, "approve")
+    return Made(outcome.score, alerts, decision == "block", outcome.probabilities, microseconds, failed)
 
 
-_FAILED = Made(None, False, False, 0, True)
+_FAILED = Made(None, False, False, None, 0, True)
 
 
 def _of_champion(one: _Answered, shadow: Made | None) -> Made | None:

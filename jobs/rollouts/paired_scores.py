@@ -5,7 +5,7 @@ One of them answered, the other scored in its shadow; where a shadow was dropped
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ class Made(NamedTuple):
     score: float | None
     alerts: bool
     blocks: bool
+    probabilities: Mapping[str, float] | None
+    """Of the classes, where there are some."""
     microseconds: int
     """0: it scored several events at once, which says nothing of one."""
     failed: bool
@@ -40,6 +42,8 @@ class OfModel:
     """Whether it would block, after which nobody sees how the event turns out."""
     microseconds: Floats
     """NaN where it failed, or scored several events at once."""
+    probabilities: Any = None
+    """Of tasks with classes: class -> probability, or None without a score."""
 
     @classmethod
     def of(cls, made: Sequence[Made | None]) -> OfModel:
@@ -53,11 +57,13 @@ class OfModel:
             np.array([one is not None and one.alerts for one in made], np.bool_),
             np.array([one is not None and one.blocks for one in made], np.bool_),
             np.array(times, np.float64),
+            np.array([None if one is None else one.probabilities for one in made], object),
         )
 
     def joined(self, later: OfModel) -> OfModel:
         """With what it made of later events."""
-        return OfModel(*(np.concatenate(both) for both in zip(vars(self).values(), vars(later).values(), strict=True)))
+        both: Any = zip(vars(self).values(), vars(later).values(), strict=True)
+        return OfModel(*(np.concatenate(columns) for columns in both))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,11 @@ from jobs.rollout_strategy import Strategy
 from jobs.rollouts import conduct, published
 from jobs.rollouts.arm_findings import ArmFindings, Labelled
 from jobs.rollouts.conduct import By
-from jobs.rollouts.known_outcomes import known_outcomes
+from jobs.rollouts.known_outcomes import known_labels, known_outcomes
 from jobs.rollouts.labelled_arms import labelled_arms
+from jobs.rollouts.labelled_losses import labelled_losses
 from jobs.rollouts.labelled_pairs import labelled_pairs
-from jobs.rollouts.logged import Logged
+from jobs.rollouts.logged import Logged, PairsOfLog
 from jobs.rollouts.rollout_logs import RolloutLogs
 from jobs.rollouts.verdict import Verdict, evidence, judge
 from jobs.rollouts.waiting import turn_down
@@ -80,17 +81,25 @@ def _found(
     lakehouse: Lakehouse, use_case: UseCase, rollout: Rollout, logged: Logged, now: datetime
 ) -> dict[str, ArmFindings]:
     """What is known of every arm of a rollout."""
-    strategy, review = Strategy.of_stored(rollout.strategy), problem_of(use_case).review
-    found = {}
+    strategy, found = Strategy.of_stored(rollout.strategy), {}
     for arm in rollout.arms:
         events = logged.of_arm(rollout, arm.name)
-        labelled: Labelled | None = None
-        if review is not None:
-            known = known_outcomes(lakehouse, use_case, events, logged.labels, now)
-            compared = labelled_pairs if strategy.shadows else labelled_arms
-            labelled = compared(events.pairs, known, review)
+        labelled = _labelled(lakehouse, use_case, events, logged, strategy.shadows, now)
         found[arm.name] = ArmFindings.of(events.pairs, labelled, strategy)
     return found
+
+
+def _labelled(
+    lakehouse: Lakehouse, use_case: UseCase, events: PairsOfLog, logged: Logged, is_paired: bool, now: datetime
+) -> Labelled:
+    """The outcomes of an arm's events, as the use case's task compares them."""
+    review = problem_of(use_case).review
+    if review is None:
+        task, labels, is_known = known_labels(lakehouse, use_case, events, logged.labels, now)
+        return labelled_losses(events.pairs, labels, is_known, events.clusters, task)
+    known = known_outcomes(lakehouse, use_case, events, logged.labels, now)
+    compared = labelled_pairs if is_paired else labelled_arms
+    return compared(events.pairs, known, review)
 
 
 def _done(lakehouse: Lakehouse, use_case: UseCase, registry: Registry, looked: Looked, now: datetime) -> Looked:

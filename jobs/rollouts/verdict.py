@@ -68,7 +68,7 @@ def _next_step(strategy: Strategy, share: float) -> float | None:
 
 def _of_several(rollout: Rollout, strategy: Strategy, alive: Mapping[str, ArmFindings]) -> Verdict:
     """The best arm, once it is shown to earn more than the champion; meanwhile a bandit moves its shares."""
-    better = {name: arm for name, arm in alive.items() if (money := arm.get("money")) and money.outcome == "good"}
+    better = {name: arm for name, arm in alive.items() if arm.is_better}
     if better:
         best = max(better, key=lambda name: better[name].money[0])
         return Verdict("completed", f"{best}: {in_words(list(better[best].findings), 'good')}", winner=best)
@@ -79,7 +79,8 @@ def _of_several(rollout: Rollout, strategy: Strategy, alive: Mapping[str, ArmFin
 
 
 def _open(arm: ArmFindings) -> str:
-    return in_words([each for each in arm.findings if each.name in ("quality", "money")], "open") or "no outcomes yet"
+    of_outcomes = [each for each in arm.findings if each.name in ("quality", "money", "gain")]
+    return in_words(of_outcomes, "open") or "no outcomes yet"
 
 
 def _why(bad: Mapping[str, ArmFindings]) -> str:

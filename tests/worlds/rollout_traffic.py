@@ -91,6 +91,6 @@ def _taken(of: Any, rows: Bools) -> Any:
             taken[name] = [one for one, take in zip(value, rows, strict=True) if take]
         elif isinstance(value, OfModel):
             taken[name] = _taken(value, rows)
-        else:
+        elif value is not None:
             taken[name] = value[rows]
     return replace(of, **taken)

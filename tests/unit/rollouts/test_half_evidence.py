@@ -103,7 +103,7 @@ def test_what_cannot_come_to_a_verdict_without_shadows_is_refused(home: Settings
         with pytest.raises(Invalid, match="pairs of scores"):
             Strategy(kind, shadows=False)
     asked = Asked("spring", Strategy("ab", shadows=False), {"new": 2})
-    with pytest.raises(Invalid, match="what is blocked has no outcome"):
+    with pytest.raises(Invalid, match="events may be blocked"):
         conduct.start(attach(home), FRAUD, Champions(home), asked, By("me", START))
 
 

@@ -137,6 +137,11 @@ class DecisionService:
             self._reviews = known = LiveReviews(self.use_case, self.decider, room)
         return known
 
+    @property
+    def is_asked_for_reviews(self) -> bool:
+        """Whether this worker was asked for cases, or told a verdict."""
+        return self._reviews is not None
+
     def waiting(self) -> dict[str, int]:
         """How many events wait or are worked on, by queue."""
         return {

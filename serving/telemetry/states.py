@@ -9,7 +9,6 @@ from prometheus_client import Gauge
 
 from jobs.decisions import unshipped
 from jobs.settings import Settings
-from jobs.use_case import problem_of
 from serving.decisions.service import DecisionService
 from serving.live_models.watch import LiveModels
 from serving.telemetry import review_metrics
@@ -73,5 +72,5 @@ def look_at_ages(settings: Settings, service: DecisionService, clock: Callable[[
     LOG_AGE.labels(name).set(max(0, now - decider.log.last_stamp()) / 1e6)
     behind = unshipped.first(settings, service.use_case, decider.log)
     UNSHIPPED.labels(name).set(0 if behind is None else max(0, now - behind.stamp) / 1e6)
-    if problem_of(service.use_case).review is not None:
+    if service.is_asked_for_reviews:  # nobody else reads the log for cases
         review_metrics.OPEN.labels(name).set(len(service.reviews.open_cases()))

@@ -68,6 +68,7 @@ def test_cases_come_with_what_a_reviewer_needs_and_leave_with_a_verdict(client: 
     answers = {each["transaction_id"]: each for each in decided(client, 50_000)}
     waiting = {id for id, each in answers.items() if each["decision"] == "review"}
     assert len(waiting) > 4
+    assert "evergreen_reviews_open{" not in client.get("/metrics").text  # nobody reads the log for cases yet
     cases = client.get(REVIEWS, params={"limit": 3, "reviewer": "ann"}).json()
     assert len(cases) == 3 and all(case.keys() == CASE for case in cases)
     losses = [case["expected_loss"] for case in cases]

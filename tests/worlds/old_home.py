@@ -45,7 +45,11 @@ USE_CASE = replace(
 )
 
 
-MADE_SINCE = {"fraud_features.customer_terminal_windows": "fraud.transactions", "fraud_monitoring.leaderboard": None}
+MADE_SINCE = {
+    "fraud_features.customer_terminal_windows": "fraud.transactions",
+    "fraud_monitoring.leaderboard": None,
+    "fraud_monitoring.business": None,
+}
 """Tables that the code of then did not make, and the table that they have as many rows as, if they follow one."""
 
 

@@ -216,7 +216,7 @@ RAW = [USE_CASE.raw_table(source) for source in USE_CASE.sources]
 DERIVED = ["fraud_staging.transactions", "fraud_staging.fraud_reports", "fraud.transactions", "fraud.labels",
            "fraud.customers", "fraud.terminals", "fraud_features.customer_windows", "fraud_features.terminal_windows",
            "fraud_features.customer_terminal_windows", "fraud_features.history", USE_CASE.training_set]  # fmt: skip
-MONITORING = ["fraud_monitoring.leaderboard", "fraud_monitoring.performance"]
+MONITORING = ["fraud_monitoring.leaderboard", "fraud_monitoring.performance", "fraud_monitoring.business"]
 RECORDED = ["fraud_serving.prediction_log", "fraud_serving.review_queue"]
 NUMBER_OF_DBT_RUN = {"fraud.labels.loaded_in"}
 MEASURED = {f"fraud_monitoring.leaderboard.{name}" for name in ("microseconds_per_row", "request_milliseconds")}

@@ -6,12 +6,14 @@ Defaults and derived paths belong here and no other logic; all other modules rec
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from jobs import project_file
 from jobs.errors import Invalid
 from jobs.path_alias import only_here
+from jobs.project_file import ProjectFile
 from jobs.secret import ClusterUrl, Secret, Url, WebhookUrl
 from jobs.setting_values import (
     Variable,
@@ -34,6 +36,9 @@ POSTGRESQL = ("postgresql", "postgres")
 DAGSTER_VARIABLE = "EVERGREEN_DAGSTER"
 STREAM_VARIABLE = "EVERGREEN_STREAM"
 DOCS_PORT = 5001
+PROJECT_VARIABLE = "EVERGREEN_PROJECT"
+ASSEMBLED = "project"
+"""Folder of a project's home with the folders that dbt and Feast read (`jobs.projects.assembly`)."""
 REPORTS = "reports"
 """Folder of the home with drift reports."""
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +53,8 @@ class Settings:
     """Paths and URLs of one Evergreen installation; every path is absolute."""
 
     home: Path
+    project: Path | None = None
+    """Folder of the project that one works in; None means the built-in use cases of this package."""
     spark_remote: Url | None = None
     """Spark Connect URL of an existing cluster; None means the embedded engine."""
     warehouse_url: str | None = None
@@ -156,6 +163,10 @@ class Settings:
 _DATABASE = "postgresql://user:password@host:port/database"
 _FOLDER = "the path of a folder"
 VARIABLES = (
+    Variable(
+        PROJECT_VARIABLE, "project", f"the folder of a project ({project_file.FILE})", folder(project_file.FILE),
+        "the working folder or the next one above it that is a project's, if there is one",
+    ),
     Variable("EVERGREEN_HOME", "home", f"{_FOLDER} that can be made", home, "`.evergreen` in the working folder"),
     Variable("SPARK_REMOTE", "spark_remote", "sc://host:port", url("sc"), "the embedded engine"),
     Variable(
@@ -247,8 +258,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises Invalid, which names the variable and shows no secret, if one cannot be what it has to be.
     """
     env = os.environ if environ is None else environ
-    texts = {"EVERGREEN_HOME": ".evergreen"} | {name: text for name, text in env.items() if text}
+    given = {name: text for name, text in env.items() if text}
+    texts = _of_project(_project_folder(given)) | given
     found = Settings(**{each.field: each.value(texts[each.name]) for each in VARIABLES if each.name in texts})
+    if found.project is not None:
+        found = _assembled(found, given)
     _require_own_databases(found)
     _require_audience(found)
     remote = found.spark_remote and found.spark_remote.parts.hostname not in LOOPBACK
@@ -259,6 +273,32 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"found {named!r}; name another folder, or unset SPARK_REMOTE"
         )
     return found
+
+
+def project(environ: Mapping[str, str] | None = None) -> ProjectFile | None:
+    """The project that one works in. Raises Invalid if its file is none."""
+    folder = _project_folder(os.environ if environ is None else environ)
+    return None if folder is None else project_file.read(Path(folder))
+
+
+def _project_folder(environ: Mapping[str, str]) -> str | None:
+    found = environ.get(PROJECT_VARIABLE) or project_file.nearest(Path.cwd())
+    return None if found is None else str(Path(found).resolve())
+
+
+def _of_project(folder: str | None) -> dict[str, str]:
+    """What holds without variables."""
+    if folder is None:
+        return {"EVERGREEN_HOME": ".evergreen"}
+    return {"EVERGREEN_HOME": str(Path(folder) / ".evergreen"), PROJECT_VARIABLE: folder}
+
+
+def _assembled(settings: Settings, given: Mapping[str, str]) -> Settings:
+    """With the folders that are put together in the home, unless others were named."""
+    places = {"dbt_project": "EVERGREEN_DBT_PROJECT", "feature_repo": "EVERGREEN_FEATURE_REPO"}
+    named = [name for name, variable in places.items() if variable not in given]
+    made: dict[str, Any] = {name: settings.home / ASSEMBLED / name for name in named}
+    return replace(settings, **made)
 
 
 def _require_audience(settings: Settings) -> None:

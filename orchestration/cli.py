@@ -18,6 +18,7 @@ from orchestration.commands import (
     doctor,
     engine,
     features,
+    init,
     inputs,
     kafka,
     keys,
@@ -42,6 +43,7 @@ from orchestration.commands import (
     whatif,
 )
 from orchestration.error_boundary import Commands, add_debug
+from orchestration.project import enter
 from orchestration.relocation import settle
 
 COMMANDS: tuple[click.Command, ...] = (
@@ -57,6 +59,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor.doctor,
     engine.engine,
     features.features,
+    init.init,
     inputs.inputs,
     kafka.kafka,
     keys.keys,
@@ -77,6 +80,7 @@ COMMANDS: tuple[click.Command, ...] = (
     spark.spark,
     status.status,
     stream.stream,
+    init.test,
     ui.ui,
     up.up,
     whatif.whatif,
@@ -95,6 +99,7 @@ def main() -> None:
     own = settings.load()
     home_version.upgrade(own)
     settle(own)
+    enter(own)
 
 
 for command in COMMANDS:

@@ -53,6 +53,7 @@ from orchestration import (
     shipping_sensor,
     stream_sensor,
 )
+from orchestration.project import enter
 
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 
@@ -131,4 +132,5 @@ def _parts(settings: Settings, use_case: UseCase) -> tuple[list[dg.AssetsDefinit
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `dagster dev -m orchestration.definitions` loads; it is built on loading only."""
+    enter(settings_module.load())
     return build_definitions()

@@ -20,8 +20,9 @@ CODE = ("jobs", "serving", "assets", "orchestration")
 
 
 def _code(settings: Settings) -> Iterable[Path]:
-    for folder in (*(ROOT / name for name in CODE), settings.feature_repo):
-        yield from sorted(folder.rglob("*.py"))
+    own = [] if settings.project is None else [settings.project]
+    for folder in (*(ROOT / name for name in CODE), settings.feature_repo, *own):
+        yield from sorted(file for file in folder.rglob("*.py") if settings.home not in file.parents)
     for pattern in dbt_models.PARSED:
         yield from sorted(settings.dbt_project.rglob(pattern))
 

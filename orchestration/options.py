@@ -67,8 +67,14 @@ def complete_use_case(context: click.Context, parameter: click.Parameter, typed:
     return [use_case.name for use_case in USE_CASES if use_case.name.startswith(typed)]
 
 
+def _first_use_case() -> str:
+    from jobs.use_cases.catalog import USE_CASES
+
+    return USE_CASES[0].name if USE_CASES else ""
+
+
 use_case_option = click.option(
-    "--use-case", "name", default="fraud", show_default=True, shell_complete=complete_use_case
+    "--use-case", "name", default=_first_use_case(), show_default=True, shell_complete=complete_use_case
 )
 columns_option = click.option(
     "--columns", type=FILE, help="YAML: your column names and time zone (docs/data/your-own-data.md)."
@@ -77,9 +83,12 @@ columns_option = click.option(
 
 def use_case_named(name: str) -> UseCase:
     """The use case of `--use-case`; another name is a usage error that lists them."""
-    from jobs.use_cases.catalog import USE_CASES
+    from jobs.use_cases.catalog import BROKEN, USE_CASES
 
     declared = {use_case.name: use_case for use_case in USE_CASES}
+    if name not in declared and (BROKEN or not declared):
+        told = "; ".join(f"{place}: {why}" for place, why in BROKEN.items()) or "evergreen.toml names none"
+        raise click.UsageError(f"--use-case: expected one that can be had, found {name!r}: {told}")
     if name not in declared:
         raise click.UsageError(f"--use-case: expected one of {', '.join(declared)}, found {name!r}")
     return declared[name]

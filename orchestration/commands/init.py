@@ -13,9 +13,18 @@ from jobs.errors import Invalid
 from orchestration.printing import say
 
 
+def _of_its_own(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    if folder is not None and (folder == Path() or not str(folder).isprintable()):
+        raise click.BadParameter(f"expected the path of a folder of its own, found {str(folder)!r}")
+    return folder
+
+
 @click.command()
 @click.argument("name")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where; default: a folder of that name here.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), callback=_of_its_own,
+    help="Where; default: a folder of that name here.",
+)  # fmt: skip
 def init(name: str, folder: Path | None) -> None:
     """Make a folder with a project NAME: a use case to start from, with a sample of data and a test."""
     from jobs.projects import new_project

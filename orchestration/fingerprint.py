@@ -20,11 +20,20 @@ CODE = ("jobs", "serving", "assets", "orchestration")
 
 
 def _code(settings: Settings) -> Iterable[Path]:
-    own = [] if settings.project is None else [settings.project]
-    for folder in (*(ROOT / name for name in CODE), settings.feature_repo, *own):
-        yield from sorted(file for file in folder.rglob("*.py") if settings.home not in file.parents)
+    for folder in (*(ROOT / name for name in CODE), settings.feature_repo, *_own_folders(settings)):
+        yield from sorted(folder.rglob("*.py"))
+    yield from sorted(settings.project.glob("*.py")) if settings.project else ()
     for pattern in dbt_models.PARSED:
         yield from sorted(settings.dbt_project.rglob(pattern))
+
+
+def _own_folders(settings: Settings) -> list[Path]:
+    """Folders of the project with its code: neither the home nor an environment of Python, which hold thousands of
+    files and are not walked."""
+    if settings.project is None:
+        return []
+    found = [each for each in sorted(settings.project.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+    return [each for each in found if each != settings.home and not (each / "pyvenv.cfg").exists()]
 
 
 def given(settings: Settings, files: Iterable[Path], parameters: Mapping[str, Any]) -> list[Any]:

@@ -16,8 +16,9 @@ from jobs.times import microseconds
 from jobs.use_case import UseCase, problem_of
 
 if TYPE_CHECKING:
-    from jobs.arrays import Bools
+    from jobs.arrays import Bools, Ints
     from jobs.decisions.log_contents import LabelCame
+    from jobs.ground_truth.outcomes import RecentEvents
     from jobs.lakehouse.tables import Lakehouse
     from jobs.rollouts.logged import PairsOfLog
 
@@ -73,19 +74,22 @@ def _encoded(use_case: UseCase, values: Sequence[Any], mature: Bools) -> tuple[T
 
 def _reported(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now: datetime) -> dict[str, Any]:
     """Id -> the label that tables know."""
-    from jobs.ground_truth import outcomes
-
-    known = outcomes.events(lakehouse, use_case, _hour(now))
-    here, there = known.places(np.array(ids))
+    known, here, there = _recent(lakehouse, use_case, ids, now)
     labelled, classes = known.labelled, known.task.classes
     values = labelled.reported if labelled.values is None else labelled.values
     told = {int(at): values[own].item() for own, at in zip(here, there, strict=True) if labelled.reported[own]}
     return {str(ids[at]): classes[value] if classes else value for at, value in told.items()}
 
 
-def _hour(now: datetime) -> datetime:
-    """Looks of the same hour read the tables once: days that are mature know no hours."""
-    return now.replace(minute=0, second=0, microsecond=0)
+def _recent(
+    lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now: datetime
+) -> tuple[RecentEvents, Ints, Ints]:
+    """What tables know of recent events; and of those among `ids` their places there, and among `ids`."""
+    from jobs.ground_truth import outcomes
+
+    # Looks of the same hour read the tables once: days that are mature know no hours.
+    known = outcomes.events(lakehouse, use_case, now.replace(minute=0, second=0, microsecond=0))
+    return known, *known.places(np.array(ids))
 
 
 def _told(use_case: UseCase, told: Mapping[str, LabelCame], ids: Sequence[Any]) -> Bools:
@@ -94,12 +98,8 @@ def _told(use_case: UseCase, told: Mapping[str, LabelCame], ids: Sequence[Any]) 
 
 
 def _in_tables(lakehouse: Lakehouse, use_case: UseCase, ids: Sequence[Any], now: datetime) -> Bools:
-    from jobs.ground_truth import outcomes
-
     reported = np.zeros(len(ids), np.bool_)
-    if not lakehouse.exists(use_case.labels):
-        return reported
-    known = outcomes.events(lakehouse, use_case, _hour(now))
-    here, there = known.places(np.array(ids))
-    reported[there] = known.labelled.reported[here]
+    if lakehouse.exists(use_case.labels):
+        known, here, there = _recent(lakehouse, use_case, ids, now)
+        reported[there] = known.labelled.reported[here]
     return reported

@@ -39,7 +39,7 @@ def _history(use_case: UseCase, events: Sequence[pa.Field], on_demand: Mapping[s
     @asset(
         use_case,
         keys.history,
-        deps=[*keys.window_tables.values(), keys.events, keys.labels],
+        deps=[*keys.window_tables.values(), *keys.profiles, keys.events, keys.labels],
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "feast"},
         description="Every event with the features known at its own time, labelled or not: what monitoring looks at.",
@@ -70,7 +70,7 @@ def _training_set(use_case: UseCase, events: Sequence[pa.Field], on_demand: Mapp
     @asset(
         use_case,
         keys.training_set,
-        deps=[*keys.window_tables.values(), *history, keys.events, keys.labels],
+        deps=[*keys.window_tables.values(), *keys.profiles, *history, keys.events, keys.labels],
         group_name="training",
         checks=training_set_checks.CHECKS,
         kinds={"delta", "feast"},

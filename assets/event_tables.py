@@ -1,6 +1,6 @@
 """Columns of tables with a row per event, as declarations name them: what pages show before the first run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -31,13 +31,23 @@ def event_fields(use_case: UseCase, manifest: Mapping[str, Any]) -> list[pa.Fiel
 
 
 def feature_fields(use_case: UseCase, on_demand: Mapping[str, str], kind: pa.DataType | None = None) -> list[pa.Field]:
-    """The features of windows and those on demand, under their types or all as `kind`.
+    """The features of windows and profiles and those on demand, under their types or all as `kind`.
 
     The type of a feature on demand is not known before it is computed: it is null.
     """
     features = [feature for windows in use_case.windows for feature in windows.features]
     computed = [pa.field(name, kind or pa.null()) for name in on_demand]
-    return [*(pa.field(feature.name, kind or feature.type) for feature in features), *computed]
+    of_windows = [pa.field(feature.name, kind or feature.type) for feature in features]
+    return [*of_windows, *_of_profiles(use_case, kind), *computed]
+
+
+def _of_profiles(use_case: UseCase, kind: pa.DataType | None) -> Iterator[pa.Field]:
+    """The features of profiles; an age is a number of days."""
+    for profile in use_case.profiles:
+        types = table_schema(use_case.source(profile.source), {})
+        for name, column in zip(use_case.profile_features(profile), profile.columns, strict=True):
+            own = types.field(column).type
+            yield pa.field(name, kind or (own if name == column else pa.float64()))
 
 
 def shown(fields: Iterable[pa.Field], dictionary: Dictionary) -> dict[str, dg.TableSchema]:

@@ -75,7 +75,7 @@ def _online_store(use_case: UseCase) -> dg.AssetsDefinition:
     @asset(
         use_case,
         keys.online_store,
-        deps=list(keys.window_tables.values()),
+        deps=[*keys.window_tables.values(), *keys.profiles],
         checks=[online_checks.EQUALS_TABLES],
         kinds={"feast"},
         description="Latest features per entity for online reads; never moves back in time, applies corrections.",

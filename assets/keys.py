@@ -20,6 +20,7 @@ class Keys:
         self.stream_tables = {windows.name: key("stream", windows.name) for windows in use_case.windows}
         self.events, self.labels = mart(use_case.events), mart(use_case.labels)
         self.window_tables = {windows.name: key("features", windows.name) for windows in use_case.windows}
+        self.profiles = [mart(use_case.profile_table(profile)) for profile in use_case.profiles]
         self.online_store = key("features", "online_store")
         self.history = key("features", "history")
         self.training_set = key("features", "training_set")

@@ -14,6 +14,7 @@ from jobs.declared_types import check
 from jobs.errors import Invalid
 from jobs.objective import LABEL_KINDS, TaskName
 from jobs.problem import Groups, Problem, Review
+from jobs.profiles import ProfileFeatures
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
 from jobs.windows import WindowFeatures
 
@@ -177,6 +178,8 @@ class UseCase:
     windows: tuple[WindowFeatures, ...]
     feature_service: str
     training_window: timedelta
+    profiles: tuple[ProfileFeatures, ...] = ()
+    """Columns of entities that are features of their events, as known at each one's time."""
     computed: tuple[Column, ...] = ()
     """Columns that SQL adds to the events or labels and that a source does not have, for what is said about them."""
     computed_online: tuple[RowFunction, ...] = ()
@@ -357,6 +360,20 @@ class UseCase:
 
     def window_table(self, windows: WindowFeatures) -> str:
         return f"{self.features_schema}.{windows.name}"
+
+    def profile_table(self, profile: ProfileFeatures) -> str:
+        """dbt mart of the versions of a profile: key, columns, event time, known_at, superseded_at, loaded_in."""
+        return f"{self.name}.{profile.source}"
+
+    def profile_columns(self, profile: ProfileFeatures) -> tuple[Column, ...]:
+        """The columns of a profile that are features, as its source declares them."""
+        declared = {column.name: column for column in self.source(profile.source).columns}
+        return tuple(declared[name] for name in profile.columns if name in declared)
+
+    def profile_features(self, profile: ProfileFeatures) -> tuple[str, ...]:
+        """Names of the features of a profile: its columns, of a timestamp its age."""
+        columns = self.profile_columns(profile)
+        return tuple(age_name(each.name) if each.kind == "timestamp" else each.name for each in columns)
 
     def stream_table(self, windows: WindowFeatures) -> str:
         """Window features of events that came over a topic, computed as they came."""

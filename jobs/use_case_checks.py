@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.profile_checks import profile_misfits
+
 if TYPE_CHECKING:
     from jobs.problem import Groups, Slice
     from jobs.use_case import Column, Source, UseCase
@@ -109,6 +111,7 @@ def use_case_misfits(use_case: UseCase) -> Iterator[str]:
             yield f"expected {what}, found {twice} twice; rename one"
     for source in use_case.sources:
         yield from _source_in_use_case(source, use_case)
+    yield from profile_misfits(use_case)
     if use_case.problem is not None:
         yield from _profiles(use_case, (*use_case.problem.slices, *use_case.problem.fairness))
     if use_case.first_day > use_case.last_day:

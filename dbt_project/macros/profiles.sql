@@ -1,6 +1,6 @@
-{# A mart of entity profiles: one row per version of a profile, visible in [known_at, superseded_at). #}
+{# A mart of entity profiles: one row per version of a profile with these columns, visible in [known_at, superseded_at). #}
 
-{% macro profiles(relation, key) %}
+{% macro profiles(relation, key, columns) %}
 with touched as (
     select {{ key }} from {{ relation }} where {{ newer() }}
 ),
@@ -15,10 +15,7 @@ versions as (
 
 select
     {{ key }},
-    opened_at,
-    x,
-    y,
-    region,
+    {{ columns | join(',\n    ') }},
     known_at,
     superseded_at,
     changed_in as loaded_in

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from jobs.data_dictionary.event_columns import BOOKKEEPING, column_meaning, source_column
 from jobs.data_dictionary.meaning import Meaning
+from jobs.data_dictionary.profile_features import of_profiles
 from jobs.data_dictionary.window_features import window_features
 from jobs.use_case import Source, UseCase
 
@@ -35,7 +36,7 @@ class DataDictionary:
 
     @cached_property
     def _features(self) -> Mapping[str, Meaning]:
-        return window_features(self.use_case)
+        return {**window_features(self.use_case), **of_profiles(self.use_case)}
 
 
 def _raw(source: Source, name: str) -> Meaning:

@@ -16,7 +16,9 @@ import pyarrow as pa
 from jobs.datasets import ages
 from jobs.datasets.gone_events import GoneEvents
 from jobs.errors import Invalid
+from jobs.feature_store import served_views, view_changes
 from jobs.feature_store.point_in_time import literal
+from jobs.feature_store.served_views import ServedView
 from jobs.features import fact_frames, stamps
 from jobs.features.clock import DECIDED_AT
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
@@ -55,13 +57,16 @@ class InputVersions:
 def inputs(
     lakehouse: Lakehouse, use_case: UseCase, tables: Sequence[str], as_of: datetime, target: str
 ) -> InputVersions:
-    """The inputs as they are now: `tables` and the window tables, for a table `target` at `as_of`.
+    """The inputs as they are now: `tables`, the window tables and those of all other views of the feature service, for
+    a table `target` at `as_of`.
 
     Raises ValueError if a table does not exist.
     """
     from jobs.feature_store.store import declarations_hash
 
-    latest = lakehouse.versions([*tables, *(use_case.window_table(windows) for windows in use_case.windows)])
+    others = [view.table for view in served_views.beside_windows(lakehouse, use_case)]
+    read = [*tables, *(use_case.window_table(windows) for windows in use_case.windows), *others]
+    latest = lakehouse.versions(list(dict.fromkeys(read)))
     if missing := [table for table, version in latest.items() if version is None]:
         raise Invalid(f"{target}: expected the tables {missing}, found none; run what builds them first")
     versions = {table: version for table, version in latest.items() if version is not None}
@@ -182,20 +187,25 @@ def reached(
     """Spans of days on which events or features may differ from what they were for the inputs `last` (`state()`).
 
     A row depends on its event (of the same day), on when that became known, and on features of up to the feature
-    view's ttl before. None: any day may differ.
+    view's ttl before, or of the row of another view that held at its moment. None: any day may differ.
     """
     same = ("feature_service", "declarations")
     if not last or any(last.get(name) != now.state()[name] for name in same):
         return None
     changed: dict[str, set[date]] = {}
+    others = served_views.beside_windows(lakehouse, use_case)
     for table, version in now.versions.items():
+        if table in (view.table for view in others):
+            continue
         before = last["versions"].get(table)
         days = set() if before == version else before is not None and lakehouse.changed_days(table, before, version)
         if not isinstance(days, set):
             return None
         changed[table] = days
     views = {use_case.window_table(w): store.get_feature_view(w.name) for w in use_case.windows}
-    spans: Spans = []
+    spans = _of_others(lakehouse, use_case, others, last, now)
+    if spans is None:
+        return None
     for table, days in changed.items():
         ttl = (views[table].ttl or use_case.training_window) if table in views else timedelta(0)
         spans += [(day, day + ttl) for day in days]
@@ -205,6 +215,40 @@ def reached(
     then = datetime.fromisoformat(last["as_of"])
     marts = [table for table in (use_case.events, use_case.labels) if table in now.versions]
     return spans + _known_between(lakehouse, marts, now.versions, *sorted((then, now.as_of)))
+
+
+def _of_others(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    views: Sequence[ServedView],
+    last: Mapping[str, Any],
+    now: InputVersions,
+) -> Spans | None:
+    """Days of the events to which changed rows of these views are, or were, the answer; None: any day may be."""
+    latest = max(now.as_of, datetime.fromisoformat(last["as_of"]))
+    events, days = None, set[date | None]()
+    for view in views:
+        before, version = last["versions"].get(view.table), now.versions[view.table]
+        if before == version:
+            continue
+        changes = None if before is None else view_changes.changed(lakehouse, view, before, version)
+        if changes is None or not view.keys:
+            return None
+        if changes.is_empty():
+            continue
+        events = known(lakehouse, use_case, now.versions, latest, None) if events is None else events
+        days |= _days_of(lakehouse, events, fact_frames.moment(events, use_case.event_timestamp), changes)
+    return [(day, day) for day in days if day is not None]
+
+
+def _days_of(lakehouse: Lakehouse, events: DataFrame, moment: str, changes: pl.DataFrame) -> set[date | None]:
+    """Days of the events of some keys, at moments within a span of each."""
+    since, until = view_changes.SINCE, view_changes.UNTIL
+    keys = [name for name in changes.columns if name not in (since, until)]
+    spans = lakehouse.spark.createDataFrame(changes.to_arrow())
+    of_keys = events.selectExpr(*(f"`{key}`" for key in keys), f"{moment} as moment", PARTITION).join(spans, keys)
+    reached = of_keys.where(f"moment >= `{since}` and (`{until}` is null or moment < `{until}`)")
+    return {row[0] for row in reached.select(PARTITION).distinct().collect()}
 
 
 def _known_between(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.settings import Settings
 from jobs.state_files import read_memory, replace_json
-from jobs.use_case import UseCase
+from jobs.use_case import UseCase, age_name
 
 if TYPE_CHECKING:
-    from feast import FeatureService, OnDemandFeatureView
+    from feast import FeatureService, Field, OnDemandFeatureView
 
 
 def read(settings: Settings, use_case: UseCase, features: Sequence[str]) -> dict[str, str]:
@@ -41,8 +41,18 @@ def sentences(service: FeatureService, on_demand: Mapping[str, OnDemandFeatureVi
     for projection in service.feature_view_projections:
         view = on_demand.get(projection.name)
         for feature in projection.features:
-            found[feature.name] = feature.description or (_of_view(view, feature.name) if view else "")
+            text = feature.description or (_of_view(view, feature.name) if view else "")
+            found |= dict.fromkeys(
+                [feature.name, age_name(feature.name)] if _is_moment(feature) else [feature.name], text
+            )
     return {name: text or f"Feature {name} of the service {service.name}." for name, text in found.items()}
+
+
+def _is_moment(feature: Field) -> bool:
+    """Whether its age is a feature of rows, where a moment is none."""
+    from feast.types import UnixTimestamp
+
+    return bool(feature.dtype == UnixTimestamp)
 
 
 def _of_view(view: Any, feature: str) -> str:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from jobs.data_dictionary.profile_features import of_profiles
 from jobs.data_dictionary.window_features import window_features
 from jobs.display import listed
 from jobs.errors import Invalid
 from jobs.feature_store import feature_meanings
 from jobs.lakehouse.tables import Lakehouse
+from jobs.profiles import ProfileFeatures
 from jobs.secret import Url
 from jobs.settings import ROOT, Settings
 from jobs.state_files import file_lock
@@ -35,8 +37,15 @@ def declarations_hash(settings: Settings, use_case: UseCase) -> str:
     files = sorted([*settings.feature_repo.glob("*.py"), *settings.feature_repo.glob("*.yaml")])
     content: list[Any] = [(file.name, file.read_bytes().hex()) for file in files]
     content += [windows.fingerprint for windows in use_case.windows]
+    content += [_profile(use_case, profile) for profile in use_case.profiles]
     content += [use_case.label_maturity, use_case.training_window, use_case.feature_service]
     return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
+
+
+def _profile(use_case: UseCase, profile: ProfileFeatures) -> list[Any]:
+    """What of a profile changes its features."""
+    columns = [(column.name, column.kind) for column in use_case.profile_columns(profile)]
+    return [profile.source, use_case.source(profile.source).event_time, columns]
 
 
 def open_store(
@@ -143,7 +152,9 @@ def _apply(store: FeatureStore, settings: Settings, use_case: UseCase) -> None:
 
 def _registered_hash(settings: Settings, use_case: UseCase) -> str:
     """A hash of what the registry holds: declarations, and the words about them, which change no value."""
-    words = json.dumps({name: each.sentence for name, each in window_features(use_case).items()})
+    words = json.dumps(
+        {name: each.sentence for name, each in {**window_features(use_case), **of_profiles(use_case)}.items()}
+    )
     return f"{declarations_hash(settings, use_case)} {hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 

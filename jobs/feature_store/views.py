@@ -1,4 +1,4 @@
-"""Turns window declarations into Feast objects, so that a feature is described in one place only.
+"""Turns declarations of windows and profiles into Feast objects, so that a feature is described in one place only.
 
 Imported by the files of `feature_repo/`; what a use case declares beyond its windows is written there.
 """
@@ -11,12 +11,20 @@ from datetime import timedelta
 import pyarrow as pa
 from feast import Entity, FeatureView, Field
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
-from feast.types import Float64, Int64
+from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 
+from jobs.data_dictionary.profile_features import profile_features
 from jobs.data_dictionary.window_features import window_feature
 from jobs.errors import Invalid
-from jobs.use_case import UseCase
+from jobs.profiles import ProfileFeatures
+from jobs.use_case import Kind, UseCase
 from jobs.windows import WindowFeatures
+
+TYPES: Mapping[Kind, FeastType] = {
+    "number": Float64, "integer": Int64, "boolean": Bool, "string": String, "category": String,
+    "timestamp": UnixTimestamp,
+}  # fmt: skip
+"""Of columns of profiles."""
 
 
 def tags(use_case: UseCase, **more: str) -> dict[str, str]:
@@ -78,4 +86,39 @@ def feature_view(
         description=description,
         owner=use_case.owners[0],
         tags=tags(use_case, declaration=windows.fingerprint[:12], **(extra or {})),
+    )
+
+
+def profile_view(use_case: UseCase, profile: ProfileFeatures, of: Entity) -> FeatureView:
+    """The view over the mart of a profile's versions: one field per column, which never grows too old.
+
+    Raises Invalid if the entity `of` it is another than the key of its source.
+    """
+    source, table = use_case.source(profile.source), use_case.profile_table(profile)
+    if (of.join_key,) != source.key:
+        raise Invalid(f"{profile.name}: expected the entity of {', '.join(source.key)}, found {of.join_key}; "
+                      "give profile_view the entity of this column")  # fmt: skip
+    described = profile_features(use_case, profile)
+    description = profile.description or source.description or f"Profiles of each {of.name}."
+    return FeatureView(
+        name=profile.name,
+        entities=[of],
+        ttl=timedelta(0),
+        schema=[
+            Field(name=c.name, dtype=TYPES[c.kind], description=described[name].sentence)
+            for c, name in zip(use_case.profile_columns(profile), use_case.profile_features(profile), strict=True)
+        ],
+        source=SparkSource(
+            name=table,
+            table=table,
+            timestamp_field=source.event_time,
+            created_timestamp_column="known_at",
+            description=f"{description} One row per version.",
+            owner=use_case.owners[0],
+            tags=tags(use_case),
+        ),
+        online=True,
+        description=description,
+        owner=use_case.owners[0],
+        tags=tags(use_case),
     )

@@ -1,4 +1,4 @@
-"""dbt models that follow from a use case's declarations: staging of its sources, the mart of events, that of labels.
+"""dbt models that follow from a use case's declarations: staging of its sources, marts of events, labels, profiles.
 
 A project writes SQL only where there is logic: a model of its own takes the place of the one that is made here.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jobs.profiles import ProfileFeatures
 from jobs.use_case import Source, UseCase
 
 
@@ -20,14 +21,17 @@ def _models(use_case: UseCase) -> Iterator[tuple[str, str]]:
     tables = ", ".join(f"{{name: {source.name}}}" for source in use_case.sources)
     sources = f"version: 2\nsources:\n  - {{name: {name}_raw, schema: {name}_raw, tables: [{tables}]}}\n"
     yield f"staging/{name}/_{name}_sources.yml", sources
-    for source in use_case.sources:
+    profiles = [use_case.source(profile.source) for profile in use_case.profiles]
+    for source in (each for each in use_case.sources if each not in profiles):
         yield f"staging/{name}/stg_{name}__{source.name}.sql", _staging(use_case, source)
     events, labels = (_source_of(use_case, table) for table in (use_case.events, use_case.labels))
     if events is not None:
         yield f"marts/{name}/{name}__{events.name}.sql", _events(use_case, events)
     if events is not None and labels is not None and labels.key == (use_case.event_id,):
         yield f"marts/{name}/{name}__{labels.name}.sql", _labels(use_case, labels)
-    marts = [each for each in (events, labels) if each is not None]
+    for profile in use_case.profiles:
+        yield f"marts/{name}/{name}__{profile.source}.sql", _profile(use_case, profile)
+    marts = [each for each in (events, labels, *profiles) if each is not None]
     if marts:
         yield f"marts/{name}/_{name}_marts.yml", "version: 2\nmodels:\n" + "".join(_tests(use_case, s) for s in marts)
 
@@ -139,6 +143,16 @@ from {{{{ this }}}} as t
 left semi join touched as c on t.{key} = c.{key}
 left anti join placed as n on t.{key} = n.{key} and t.known_at = n.known_at and t.event_date = n.event_date
 {{% endif %}}
+"""
+
+
+def _profile(use_case: UseCase, profile: ProfileFeatures) -> str:
+    source = use_case.source(profile.source)
+    columns = list(dict.fromkeys([source.event_time, *profile.columns]))
+    return f"""-- One row per version of {source.name}, visible in [known_at, superseded_at).
+{{{{ config(unique_key=['{source.key[0]}', 'known_at']) }}}}
+
+{{{{ profiles({_raw(use_case, source)}, '{source.key[0]}', {columns!r}) }}}}
 """
 
 

@@ -1,4 +1,4 @@
-"""The feature views that follow from a use case's windows, as a file of Feast."""
+"""The feature views that follow from a use case's windows and profiles, as a file of Feast."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ TTL = timedelta(days=30)
 def standard_views(use_case: UseCase, place: str) -> str:
     """The text of the file; place: `module:VALUE` of the use case."""
     module, _, value = place.partition(":")
-    entities = sorted({key for windows in use_case.windows for key in windows.keys})
+    of_profiles = [use_case.source(profile.source).key for profile in use_case.profiles]
+    entities = sorted({key for keys in (*(w.keys for w in use_case.windows), *of_profiles) for key in keys})
     lines = [f"{key} = entity({value}, {key!r}, 'The {key.removesuffix('_id')} of an event.')" for key in entities]
     lines += [_view(windows, number, value) for number, windows in enumerate(use_case.windows)]
-    names = ", ".join(windows.name for windows in use_case.windows)
-    return f'''"""Made of the windows of {use_case.name}; features/{use_case.name}_features.py takes its place."""
+    lines += [
+        f"{p.name} = profile_view({value}, {value}.profiles[{n}], {of_profiles[n][0]})"
+        for n, p in enumerate(use_case.profiles)
+    ]
+    views = [*(windows.name for windows in use_case.windows), *(profile.name for profile in use_case.profiles)]
+    made = "entity, feature_view, profile_view, tags" if use_case.profiles else "entity, feature_view, tags"
+    return f'''"""Made of the declarations of {use_case.name}; features/{use_case.name}_features.py takes its place."""
 
 from datetime import timedelta
 
 from feast import FeatureService
-from jobs.feature_store.views import entity, feature_view, tags
+from jobs.feature_store.views import {made}
 from {module} import {value}
 
 {chr(10).join(lines)}
 {use_case.feature_service} = FeatureService(
-    name="{use_case.feature_service}", features=[{names}], tags=tags({value}), owner={value}.owners[0],
+    name="{use_case.feature_service}", features=[{", ".join(views)}], tags=tags({value}), owner={value}.owners[0],
     description={value}.description,
 )
 '''

@@ -7,7 +7,7 @@ import dagster as dg
 from assets import run_context
 from assets.checks import results
 from assets.declare import asset
-from assets.keys import Keys
+from assets.keys import Keys, mart
 from assets.metadata import column_schema, describe, mapping_table
 from jobs.checks import online_store as online_checks
 from jobs.checks import rows_of_events
@@ -28,14 +28,14 @@ def _window_table(
     use_case: UseCase, windows: WindowFeatures, partitions: dg.PartitionsDefinition
 ) -> dg.AssetsDefinition:
     keys, table, dictionary = Keys(use_case), use_case.window_table(windows), DataDictionary(use_case)
-    decisions = [] if use_case.learned is None else [keys.online_decisions]
+    decisions, facts = [] if use_case.learned is None else [keys.online_decisions], use_case.fact_mart(windows)
 
     @asset(
         use_case,
         keys.window_tables[windows.name],
         partitions,
         declaration=windows,
-        deps=[keys.events, keys.labels, *decisions],
+        deps=[keys.events, keys.labels, *([] if facts is None else [mart(facts.table)]), *decisions],
         checks=(rows_of_events.ROWS_EQUAL_EVENTS, rows_of_events.NO_FUTURE),
         kinds={"delta", "polars"},
         description=windows.description or f"Window features of {' and '.join(windows.keys)}, a row per event.",
@@ -52,6 +52,7 @@ def _window_table(
             use_case.labels,
             table,
             run_context.moment(context, lakehouse, use_case),
+            facts=facts,
             decisions=prediction_log.table(use_case),
             arrivals=use_case.raw_events,
         )

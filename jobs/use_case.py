@@ -15,8 +15,9 @@ from jobs.errors import Invalid
 from jobs.objective import LABEL_KINDS, TaskName
 from jobs.problem import Groups, Problem, Review
 from jobs.profiles import ProfileFeatures
+from jobs.targets import HorizonLabel, Schedule
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
-from jobs.windows import WindowFeatures
+from jobs.windows import FactMart, WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector", "text"]
 """What a column holds; an identifier is an integer or a string, whichever the first load brings, a category is a string
@@ -180,6 +181,10 @@ class UseCase:
     training_window: timedelta
     profiles: tuple[ProfileFeatures, ...] = ()
     """Columns of entities that are features of their events, as known at each one's time."""
+    schedule: Schedule | None = None
+    """Who is decided about, and when, if no event asks for it; SQL makes the mart of events of it. Its id is a text."""
+    horizon_label: HorizonLabel | None = None
+    """The rule that the label follows from, if nobody reports it; SQL makes the mart of labels of it."""
     computed: tuple[Column, ...] = ()
     """Columns that SQL adds to the events or labels and that a source does not have, for what is said about them."""
     computed_online: tuple[RowFunction, ...] = ()
@@ -340,6 +345,25 @@ class UseCase:
         """The source whose rows are the events: it has their id as its key, and their time."""
         same = (source for source in self.sources if source.key == (self.event_id,))
         return next((source for source in same if source.event_time == self.event_timestamp), None)
+
+    def mart(self, source: str) -> str:
+        """The table of versions of a source's rows."""
+        return f"{self.name}.{source}"
+
+    def fact_mart(self, windows: WindowFeatures) -> FactMart | None:
+        """The facts that window features count; None: the events themselves."""
+        if windows.facts is None:
+            return None
+        source = self.source(windows.facts)
+        return FactMart(self.mart(source.name), source.key[0], source.event_time)
+
+    @property
+    def fact_sources(self) -> tuple[Source, ...]:
+        """Sources of facts that are no events, each once: of windows, of the schedule, of the rule for labels."""
+        named = [windows.facts for windows in self.windows]
+        named += [self.schedule.entities_of] if self.schedule else []
+        named += [self.horizon_label.facts] if self.horizon_label else []
+        return tuple(self.source(name) for name in dict.fromkeys(named) if name is not None)
 
     @property
     def report_source(self) -> Source | None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.profile_checks import profile_misfits
+from jobs.target_checks import target_misfits
 
 if TYPE_CHECKING:
     from jobs.problem import Groups, Slice
@@ -112,6 +113,7 @@ def use_case_misfits(use_case: UseCase) -> Iterator[str]:
     for source in use_case.sources:
         yield from _source_in_use_case(source, use_case)
     yield from profile_misfits(use_case)
+    yield from target_misfits(use_case)
     if use_case.problem is not None:
         yield from _profiles(use_case, (*use_case.problem.slices, *use_case.problem.fairness))
     if use_case.first_day > use_case.last_day:

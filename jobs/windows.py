@@ -1,7 +1,7 @@
 """Window features as values: what is counted, over which windows, how late it may be used.
 
 Only declarations live here; `jobs.features.window_kernel` computes them, `jobs.features.window_tables` runs them on
-tables.
+tables. Facts are the events themselves, their labels, or rows of another table that are no targets.
 """
 
 import hashlib
@@ -61,6 +61,8 @@ _RESERVED = ("known_at", "superseded_at", "decided_at", "is_target", "version", 
 """Columns that events have besides their own."""
 _LATER = ("percentile", "interpolation")
 """Fields that came after tables had fingerprints: part of them only where they are declared."""
+FACT_ID = "fact__id"
+"""The column of the ids of facts that are no targets, where both are together."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,16 @@ class Ratio:
             raise Invalid(f"ratio {self.name}: expected a level in one window, found {len(self.to.windows)}")
 
 
+class FactMart(NamedTuple):
+    """A table of versions of facts that are no targets."""
+
+    table: str
+    id: str
+    """Column that identifies a fact."""
+    event_timestamp: str
+    """Column that says when it happened."""
+
+
 class Feature(NamedTuple):
     """One output column: an aggregate in one window."""
 
@@ -218,7 +230,8 @@ class Feature(NamedTuple):
 class WindowFeatures:
     """All window features of one entity: one table, one row per event.
 
-    `entity`, `id` and `event_timestamp` name columns of the events and of the labels.
+    `entity`, `id` and `event_timestamp` name columns of the events and of the labels. With `facts` the events are
+    targets alone: what is counted are the rows of another source, which bears the entity under the same name.
     """
 
     name: str
@@ -229,12 +242,15 @@ class WindowFeatures:
     aggregates: tuple[Aggregate, ...]
     description: str = ""
     ratios: tuple[Ratio, ...] = ()
+    facts: str | None = None
+    """Source whose rows are counted; None: the events themselves, and their labels."""
     declared_at: ClassVar[Place]
     """Where it was made; no part of the value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
         self._expect_types()
+        self._expect_facts()
         names = [self.id, *self.keys, "event_timestamp", "created_timestamp", "event_date", *self.names]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -256,6 +272,19 @@ class WindowFeatures:
             given = getattr(self, what)
             if not isinstance(given, tuple) or not all(isinstance(one, kind) for one in given):
                 raise Invalid(f"{self.name}: {what}: expected a tuple of {kind.__name__}, found {given!r}")
+
+    def _expect_facts(self) -> None:
+        if self.facts is None:
+            return
+        if not is_name(self.facts):
+            raise Invalid(f"{self.name}: facts: expected the name of a source, found {self.facts!r}")
+        if self.reads_labels:
+            raise Invalid(f"{self.name}: expected aggregates of the facts {self.facts}, found some of labels; declare "
+                          "those in WindowFeatures without `facts`")  # fmt: skip
+        hidden = {self.id, self.event_timestamp, *_RESERVED}
+        if clashing := [name for name in self.fact_columns if name in hidden]:
+            raise Invalid(f"{self.name}: expected columns of the facts {self.facts} named otherwise than those that "
+                          f"say which target it is, found {clashing}; rename them in SQL")  # fmt: skip
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -286,13 +315,19 @@ class WindowFeatures:
         return max((_reach(aggregate, reach) for aggregate in self.aggregates), default=timedelta(0))
 
     def level(self, ratio: Ratio) -> "WindowFeatures":
-        """The level of a ratio, as the one feature of its entity."""
-        return WindowFeatures(self.name, self.entity, self.id, self.event_timestamp, (ratio.to,))
+        """The level of a ratio, as the one feature of its entity: of a fact that is its own target."""
+        id = self.id if self.facts is None else FACT_ID
+        return WindowFeatures(self.name, self.entity, id, self.event_timestamp, (ratio.to,))
 
     @property
     def event_columns(self) -> tuple[str, ...]:
         """Value columns read from the events."""
-        return self._columns("events")
+        return self._columns("events") if self.facts is None else ()
+
+    @property
+    def fact_columns(self) -> tuple[str, ...]:
+        """Value columns read from facts that are no targets."""
+        return () if self.facts is None else self._columns("events")
 
     @property
     def label_columns(self) -> tuple[str, ...]:
@@ -312,6 +347,8 @@ class WindowFeatures:
     def fingerprint(self) -> str:
         """A hash of everything that changes a value; names of descriptions are left out."""
         declared = asdict(self) | {"kernel": KERNEL_VERSION, "description": ""}
+        if self.facts is None:
+            del declared["facts"]
         for aggregate in [*declared["aggregates"], *(ratio["to"] for ratio in declared["ratios"])]:
             aggregate["description"] = ""
             for name in _LATER if aggregate["percentile"] is None else ():

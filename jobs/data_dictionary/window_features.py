@@ -52,7 +52,7 @@ def window_feature(use_case: UseCase, windows: WindowFeatures, feature: Feature)
     """The meaning of one feature of `windows`."""
     aggregate = feature.aggregate
     what = aggregate.description.strip().rstrip(".") or _computed(aggregate, _facts(use_case, windows, aggregate))
-    parts = [f"{what}{_window(feature)}", *_empty(feature)]
+    parts = [f"{what}{_window(windows, feature)}", *_empty(feature)]
     if aggregate.interpolation in BETWEEN and aggregate.percentile:
         parts.append(f"{BETWEEN[aggregate.interpolation]} one of two values that it falls between")
     parts += [_ratio(use_case, windows, ratio) for ratio in windows.ratios if ratio.name in aggregate.columns]
@@ -83,14 +83,14 @@ def _computed(aggregate: Aggregate, facts: str) -> str:
 def _facts(use_case: UseCase, windows: WindowFeatures, aggregate: Aggregate, same: bool = False) -> str:
     """Whose facts: the customer's payments; the payments of this customer and terminal."""
     names = [key.removesuffix("_id").replace("_", " ") for key in windows.keys]
-    facts = _chosen(use_case, aggregate)
+    facts = _chosen(use_case, windows, aggregate)
     if len(names) > 1:
         return f"the {facts} of {'the same' if same else 'this'} {' and '.join(names)}"
     return f"the {'same ' if same else ''}{names[0]}'s {facts}"
 
 
-def _chosen(use_case: UseCase, aggregate: Aggregate) -> str:
-    events = use_case.events.split(".")[-1].replace("_", " ")
+def _chosen(use_case: UseCase, windows: WindowFeatures, aggregate: Aggregate) -> str:
+    events = (windows.facts or use_case.events.split(".")[-1]).replace("_", " ")
     if aggregate.of == "labels" and aggregate.function not in ("rate", "streak", "streak_age"):
         return f"{events} known to have {_condition(aggregate.where)}" if aggregate.where else f"labelled {events}"
     return f"{events} with {_condition(aggregate.where)}" if aggregate.where else events
@@ -106,7 +106,7 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _window(feature: Feature) -> str:
+def _window(windows: WindowFeatures, feature: Feature) -> str:
     window, delay = feature.window, feature.aggregate.delay
     length = in_words(reach(window)).removeprefix("1 ")
     if isinstance(window, Trend):
@@ -116,7 +116,7 @@ def _window(feature: Feature) -> str:
         return f"{last} in the {length} before this one, as known at its time"
     if delay:
         return f"{last} in the {length} ending {in_words(delay)} before this one, as known at its time"
-    own = " (included)" if feature.aggregate.of == "events" else ""
+    own = " (included)" if feature.aggregate.of == "events" and windows.facts is None else ""
     return f"{last} in the {length} up to this one{own}, as known at its time"
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from jobs.conditions import conditions
 from jobs.features.clock import DECIDED_AT
 from jobs.lakehouse.tables import PARTITION
-from jobs.windows import WindowFeatures
+from jobs.windows import FACT_ID, FactMart, WindowFeatures
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -113,11 +113,27 @@ def of_entities(facts: Frame, entities: Frame, keys: list[str]) -> Frame:
     return facts.join(entities, on=keys, how="semi", nulls_equal=True, maintain_order="left")
 
 
+def of_mart(features: WindowFeatures, mart: FactMart, rows: Frame) -> Frame:
+    """Facts that are no targets, under the names that a computation knows: `FACT_ID`, and the time of the targets."""
+    return computed(rows, {FACT_ID: f"`{mart.id}`", features.event_timestamp: f"`{mart.event_timestamp}`"})
+
+
+def held_facts(features: WindowFeatures, facts: Frame) -> Frame:
+    """The columns of facts that are no targets, as `held` has those of events."""
+    facts = facts.select(*_fact(features), *features.fact_columns)
+    return facts.collect().lazy() if isinstance(facts, pl.LazyFrame) else facts
+
+
 def held(features: WindowFeatures, events: Frame) -> Frame:
     """The columns of events that a computation takes; of Polars in memory, so that files are read once."""
     taken = [features.id, *features.keys, features.event_timestamp, *_times(events)]
     events = events.select(*dict.fromkeys([*taken, *features.event_columns, "is_target", PARTITION]))
     return events.collect().lazy() if isinstance(events, pl.LazyFrame) else events
+
+
+def count(frame: Frame) -> int:
+    """How many rows there are."""
+    return frame.select(pl.len()).collect().item() if isinstance(frame, pl.LazyFrame) else frame.count()
 
 
 def counted(events: Frame) -> tuple[int, int]:
@@ -141,14 +157,17 @@ def days(rows: "DataFrame") -> tuple[date, ...]:
     return tuple(sorted(row[0] for row in rows.select(PARTITION).distinct().collect()))
 
 
-def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> Frame:
-    """The facts: events, and below them the labels that count, with `is_target` null and columns named by LABEL.
+def together(features: WindowFeatures, events: Frame, labels: Frame | None, facts: Frame | None = None) -> Frame:
+    """Events, and below them the labels that count, with `is_target` null and columns named by LABEL; or below them the
+    facts that count in their place (`held_facts`), with `is_target` null.
 
     A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
     """
     fact = (*features.keys, features.event_timestamp, "known_at", "superseded_at")
     decided = [name for name in _times(events) if name not in fact]
     events = events.select(features.id, *fact, *decided, *features.event_columns, "is_target")
+    if facts is not None:
+        return _below(events, facts)
     if labels is None or not features.reads_labels:
         return events
     if isinstance(events, pl.LazyFrame):
@@ -158,6 +177,20 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None) -> F
             [events, labels.filter(_needed(features, pl)).select(features.id, *fact, *theirs)], how="diagonal"
         )
     return _union(features, events, labels, (features.id, *fact))
+
+
+def _fact(features: WindowFeatures) -> tuple[str, ...]:
+    """What identifies a fact that is no target, and says when it counts."""
+    return (FACT_ID, *features.keys, features.event_timestamp, "known_at", "superseded_at")
+
+
+def _below(events: Frame, others: Frame) -> Frame:
+    """Rows of both; each null in columns of the other."""
+    if isinstance(events, pl.LazyFrame):
+        assert isinstance(others, pl.LazyFrame)
+        return pl.concat([events, others], how="diagonal")
+    assert not isinstance(others, pl.LazyFrame)
+    return events.unionByName(others, allowMissingColumns=True)
 
 
 def _times(events: Frame) -> list[str]:

@@ -15,7 +15,7 @@ from jobs.features import fact_frames
 from jobs.features.clock import DECIDED_AT
 from jobs.features.fact_frames import EPOCH, arrived, micros
 from jobs.features.stamps import Stamps
-from jobs.features.update_inputs import MICROSECOND, Inputs
+from jobs.features.update_inputs import FACTS, MICROSECOND, Inputs
 from jobs.lakehouse.tables import PARTITION, of_days
 
 if TYPE_CHECKING:
@@ -60,9 +60,11 @@ class Changes:
         """Ids and days of these targets, some of them several times; None if there are none."""
         spans = self._spans()
         earliest = spans.selectExpr("min(start)").collect()[0][0]
-        if earliest is None:
+        found = [*self._own, self._moved]
+        if earliest is not None:
+            found.append(self._targets_in(spans, earliest))
+        elif self._are_facts:
             return None
-        found = [self._targets_in(spans, earliest), *self._own, self._moved]
         named = [rows.select(self.inputs.features.id, PARTITION) for rows in found]
         return reduce(lambda some, more: some.union(more), named)
 
@@ -88,9 +90,11 @@ class Changes:
     def _spans(self) -> "DataFrame":
         """The entity of each changed fact, and the time in which its targets may have changed."""
         name = self.inputs.features.event_timestamp
-        spans = [self._span(self._changed(kind), arrived(name)) for kind in self.inputs.tables]
-        # Until now such an event was known, and decided, at other times: at its event time at the earliest.
-        spans += [self._span(events, f"unix_micros(`{name}`)") for events in self._own[1:]]
+        kinds = [kind for kind in self.inputs.tables if kind != "events" or self._are_facts]
+        spans = [self._span(self._changed(kind), arrived(name)) for kind in kinds]
+        if self._are_facts:
+            # Until now such an event was known, and decided, at other times: at its event time at the earliest.
+            spans += [self._span(events, f"unix_micros(`{name}`)") for events in self._own[1:]]
         if "labels" in self.inputs.tables:
             # A label is where the versions of its event are, in turn, or where the last is, known or not yet: until
             # now it was counted at other places of these, from its own known_at on.
@@ -120,6 +124,11 @@ class Changes:
         same = " and ".join(f"`{key}` = {its}" for key, its in zip(features.keys, keys, strict=True))
         near = expr(f"{same} and {moment} >= start and {moment} < `end`")
         return self.inputs.known(events).where(f"version = 1 and {later}").join(reached, near, "left_semi")
+
+    @property
+    def _are_facts(self) -> bool:
+        """Whether events count for each other, and are no targets alone."""
+        return FACTS not in self.inputs.tables
 
     def _may_have_changed(self) -> bool:
         """Whether, by the versions alone, an input may hold a fact that the last update did not see."""

@@ -18,7 +18,7 @@ from jobs.features.fact_frames import Frame, micros
 from jobs.features.stamps import Stamps
 from jobs.lakehouse.file_statistics import ROUNDED
 from jobs.lakehouse.tables import Lakehouse
-from jobs.windows import WindowFeatures
+from jobs.windows import FactMart, WindowFeatures
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,10 +28,20 @@ Tables = Mapping[str, str | None]
 """Names: `events`, `labels`, `decisions` (a prediction log) and `arrivals` (the raw table of events)."""
 
 
-def facts_tables(features: WindowFeatures, tables: Tables) -> dict[str, str]:
-    """Those of the tables that hold facts which these features count."""
+FACTS = "facts"
+"""Kind of facts that are no targets (`WindowFeatures.facts`)."""
+
+
+def facts_tables(features: WindowFeatures, tables: Tables, facts: FactMart | None) -> dict[str, str]:
+    """Those of the tables that hold targets of these features, or facts which they count."""
     kinds = ("events", "labels") if features.reads_labels else ("events",)
-    return {kind: name for kind in kinds if (name := tables.get(kind)) is not None}
+    found = {kind: name for kind in kinds if (name := tables.get(kind)) is not None}
+    return found if facts is None else {**found, FACTS: facts.table}
+
+
+def made_from(features: WindowFeatures, tables: Mapping[str, str]) -> dict[str, Any]:
+    """What a table of these features was made from: with another it is made anew."""
+    return {"fingerprint": features.fingerprint, "tables": dict(tables)}
 
 
 @dataclass(frozen=True)
@@ -45,16 +55,25 @@ class Inputs:
     as_of: datetime
     stamps: Stamps | None
     arrivals: Arrivals | None
+    mart: FactMart | None = None
+    """Of the facts that count, where these are not the events."""
 
     @classmethod
-    def of(cls, lakehouse: Lakehouse, features: WindowFeatures, tables: Tables, as_of: datetime) -> "Inputs":
+    def of(
+        cls,
+        lakehouse: Lakehouse,
+        features: WindowFeatures,
+        tables: Tables,
+        as_of: datetime,
+        mart: FactMart | None = None,
+    ) -> "Inputs":
         """The latest versions of the tables."""
-        read = facts_tables(features, tables)
+        read = facts_tables(features, tables, mart)
         versions = lakehouse.versions(list(read.values()))
         stamps = Stamps.of(lakehouse, tables.get("decisions"), features.id, as_of)
         arrivals = Arrivals.of(lakehouse, tables.get("arrivals"), features.id)
         of_kinds = {kind: versions[name] for kind, name in read.items()}
-        return cls(lakehouse, features, read, of_kinds, as_of, stamps, arrivals)
+        return cls(lakehouse, features, read, of_kinds, as_of, stamps, arrivals, mart)
 
     @cached_property
     def frames(self) -> dict[str, Frame]:
@@ -63,7 +82,7 @@ class Inputs:
         read: dict[str, Frame] = {kind: rows for kind, rows in scans.items() if rows is not None}
         if len(read) < len(scans):
             return {kind: self.engine_frame(kind) for kind in self.tables}
-        return {**read, "events": self._timed(read["events"])}
+        return {kind: self._named(kind, rows) for kind, rows in read.items()}
 
     @property
     def in_process(self) -> bool:
@@ -72,12 +91,9 @@ class Inputs:
 
     def engine_frame(self, kind: str) -> "DataFrame":
         """Facts of one kind as the engine reads them, events with their moments."""
-        rows = self.read(kind)
-        if kind != "events":
-            return rows
-        timed = self._timed(rows)
-        assert not isinstance(timed, pl.LazyFrame)
-        return timed
+        named = self._named(kind, self.read(kind))
+        assert not isinstance(named, pl.LazyFrame)
+        return named
 
     def read(self, kind: str) -> "DataFrame":
         """The rows of one kind as they are in their table."""
@@ -92,8 +108,8 @@ class Inputs:
     def watermark(self) -> dict[str, Any]:
         """The state of a table that is computed from these facts: what the next update has seen."""
         seen = {}
-        times = ("known_at", self.features.event_timestamp)
         for kind, table in self.tables.items():
+            times = ("known_at", self._time_of(kind))
             # From the statistics in the Delta log where they are there: the greatest of greatest() is one of the two.
             loaded, *until = self.lakehouse.maxima(table, ("loaded_in", *times), self.versions[kind])
             until = [micros(time) + ROUNDED // MICROSECOND for time in until if time is not None]
@@ -102,8 +118,18 @@ class Inputs:
             seen["events"] |= {"stamps": self.stamps.version}
         if self.arrivals is not None:
             seen["events"] |= {"arrivals": self.arrivals.version}
-        fixed = {"fingerprint": self.features.fingerprint, "tables": self.tables, "as_of": self.as_of.isoformat()}
-        return fixed | {"seen": seen}
+        return {**made_from(self.features, self.tables), "as_of": self.as_of.isoformat(), "seen": seen}
+
+    def _time_of(self, kind: str) -> str:
+        """Column of a table that says when its facts happened."""
+        is_other = kind == FACTS and self.mart is not None
+        return self.mart.event_timestamp if is_other else self.features.event_timestamp  # type: ignore[union-attr]
+
+    def _named(self, kind: str, rows: Frame) -> Frame:
+        """Rows of one kind as a computation knows them."""
+        if kind == FACTS and self.mart is not None:
+            return fact_frames.of_mart(self.features, self.mart, rows)
+        return self._timed(rows) if kind == "events" else rows
 
     def _timed(self, events: Frame) -> Frame:
         """Versions of events, with `decided_at` if any was decided at another moment than its own."""

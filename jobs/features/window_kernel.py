@@ -25,24 +25,33 @@ from jobs.features.own_labels import known_after_events
 from jobs.features.ranges import covered, extreme
 from jobs.features.targets import Targets
 from jobs.window_lengths import Last, Trend
-from jobs.windows import BOOLEAN_COLUMN, Aggregate, Feature, WindowFeatures
+from jobs.windows import BOOLEAN_COLUMN, FACT_ID, Aggregate, Feature, WindowFeatures
 
 # Differences of running sums; all others are answered by ranges.
 SUMS = frozenset({"count", "sum", "mean", "std", "rate"})
 STREAKS = frozenset({"streak", "streak_age"})
 
 
-def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None = None) -> pa.Table:
+def compute(
+    features: WindowFeatures, events: pa.Table, labels: pa.Table | None = None, facts: pa.Table | None = None
+) -> pa.Table:
     """One row per target event, with the schema of `features`; in no particular order.
 
     events: id, entity, event timestamp, known_at, superseded_at (nullable), value columns, `is_target` (boolean);
     `decided_at` (nullable), if any of them were decided at another moment than their event time.
     labels: entity, event timestamp (of the event), known_at, superseded_at, value columns; the event's id, if its time
     as a target may be another.
+    facts: of `WindowFeatures.facts`, which count in the place of the events: `FACT_ID`, entity, the time of each under
+    the name of the events' time, known_at, superseded_at, value columns.
     A label counts for no target at the time of its own event (`jobs.features.own_labels`). A target whose entity is
     null gets the features of empty windows. A target always knows its own row, even where that row reached our world
     late; no other target does before `known_at`. With a delay no target counts itself, however late it was decided.
     """
+    if features.facts is not None:
+        if facts is None:
+            raise Invalid(f"{features.name} counts the facts {features.facts}, but none were given")
+        each = facts.append_column("is_target", pa.array(np.ones(len(facts), bool)))
+        return _of_world(features, _World(features, events, None, with_ratios(features, each, None)))
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels, but no labels were given")
     labels = labels if labels is None else known_after_events(features, events, labels)
@@ -51,7 +60,10 @@ def compute(features: WindowFeatures, events: pa.Table, labels: pa.Table | None 
 
 def of_complete(features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> pa.Table:
     """The same of events that `with_ratios` made complete, and of labels that are known after their events."""
-    world = _World(features, events, labels)
+    return _of_world(features, _World(features, events, labels))
+
+
+def _of_world(features: WindowFeatures, world: "_World") -> pa.Table:
     columns = [_column(world, feature) for feature in features.features]
     return _table(features, world, columns)
 
@@ -215,17 +227,23 @@ def _table(features: WindowFeatures, world: "_World", columns: list[pa.Array]) -
 class _World:
     """All facts of one kernel call, on one integer clock, sorted by entity and event time."""
 
-    def __init__(self, features: WindowFeatures, events: pa.Table, labels: pa.Table | None) -> None:
-        tables = [events] if labels is None else [events, labels]
+    def __init__(
+        self, features: WindowFeatures, events: pa.Table, labels: pa.Table | None, facts: pa.Table | None = None
+    ) -> None:
+        """facts: what counts in the place of the events, which are targets alone then."""
+        others = labels if facts is None else facts
+        tables = [events] if others is None else [events, others]
         codes, size = entity_codes(tables, features.keys)
         times = [micros(table, features.event_timestamp) for table in tables]
         is_target = events.column("is_target").to_numpy()
         at = moments(events, times[0])
         clock = Clock.of(times, at if is_target.all() else at[is_target], size)
+        ids = (features.id, features.id if facts is None else FACT_ID)
         self._sources = [
-            FactTable(table, features.id, code, happened, clock, size - 1)
-            for table, code, happened in zip(tables, codes, times, strict=True)
+            FactTable(table, id, code, happened, clock, size - 1)
+            for table, id, code, happened in zip(tables, ids, codes, times, strict=False)
         ]
+        self._events = self._sources[0 if facts is None else 1]
         self.targets = Targets(self._sources[0], at, is_target, decided=at is not times[0])
         clock.targets, self.times = self.targets.points, self.targets.times
         self.keys = [_taken(events.column(name), self.targets.rows) for name in (features.id, *features.keys)]
@@ -234,7 +252,7 @@ class _World:
     def facts(self, feature: Feature, value: bool = True) -> Facts:
         """The facts of a feature; of a function of a boolean column those where it is `value`."""
         aggregate = feature.aggregate
-        source = self._sources[0 if aggregate.of == "events" else 1]
+        source = self._events if aggregate.of == "events" else self._sources[1]
         boolean = aggregate.function in BOOLEAN_COLUMN
         where = (aggregate.column, value) if boolean else aggregate.where
         column = aggregate.column if not boolean and source.has_nulls(aggregate.column) else None
@@ -247,7 +265,7 @@ class _World:
         return LastFacts(facts, feature.window) if isinstance(feature.window, Last) else facts.inside(feature.window)
 
     def all_events(self, delay: timedelta) -> Facts:
-        return self._select(self._sources[0], delay, None, None)
+        return self._select(self._events, delay, None, None)
 
     def _select(self, source: FactTable, delay: timedelta, where: Any, column: str | None) -> Facts:
         key = (id(source), delay, where, column)

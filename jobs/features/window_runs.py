@@ -33,6 +33,7 @@ def run(
     events: Frame,
     labels: Frame | None = None,
     *,
+    facts: Frame | None = None,
     buckets: int | None = None,
 ) -> "DataFrame | pa.RecordBatchReader":
     """The features of every target event, computed bucket by bucket; columns as `features.schema`.
@@ -43,19 +44,22 @@ def run(
     another moment, and which rows are targets: a boolean `is_target`, or `version` (targets are the first versions),
     or neither (every row is a target).
     labels: id, entity, event timestamp, known_at, superseded_at, value columns; of the same kind of frame as events.
+    facts: of features that count others than the events (`fact_frames.of_mart`); of the same kind of frame, too.
     buckets: groups the entities are hashed into (default by the number of facts); one entity is in one bucket.
     """
     if features.reads_labels and labels is None:
         raise Invalid(f"{features.name} has aggregates of labels: pass the labels' table too")
+    if features.facts is not None and facts is None:
+        raise Invalid(f"{features.name} counts the facts {features.facts}: pass their table too")
     names = fact_frames.names(events)
     if "is_target" not in names:
         events = fact_frames.marked(events, "version = 1" if "version" in names else "true")
-    facts = fact_frames.together(features, events, labels)
-    if isinstance(facts, pl.LazyFrame):
-        return _in_process(features, facts.collect(), buckets)
+    rows = fact_frames.together(features, events, labels, facts)
+    if isinstance(rows, pl.LazyFrame):
+        return _in_process(features, rows.collect(), buckets)
     if not lakehouse.settings.spark_remote:
-        return _in_process(features, pl.DataFrame(facts.toArrow()), buckets)
-    return _on_workers(lakehouse, features, facts, buckets or buckets_of(facts.count()))
+        return _in_process(features, pl.DataFrame(rows.toArrow()), buckets)
+    return _on_workers(lakehouse, features, rows, buckets or buckets_of(rows.count()))
 
 
 def _in_process(features: WindowFeatures, facts: pl.DataFrame, buckets: int | None) -> pa.RecordBatchReader:
@@ -88,10 +92,12 @@ def kernel_of(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table
     """The kernel of facts as `fact_frames.together` has them; its rows have `schema`."""
 
     def kernel(facts: pa.Table) -> pa.Table:
-        if not features.reads_labels:
+        if features.facts is None and not features.reads_labels:
             return compute(features, facts).cast(schema)
         is_event = facts.column("is_target").is_valid()
         events, labels = facts.filter(is_event), facts.filter(pc.invert(is_event))
+        if features.facts is not None:
+            return compute(features, events, None, labels.drop_columns("is_target")).cast(schema)
         labels = labels.drop_columns([name for name in features.event_columns if name in labels.column_names])
         labels = labels.rename_columns([name.removeprefix(LABEL) for name in labels.column_names])
         return compute(features, events, labels).cast(schema)

@@ -16,7 +16,7 @@ from jobs.features import fact_frames, target_facts, update_inputs, window_runs
 from jobs.features.reached_targets import Changes, Targets
 from jobs.features.update_inputs import Inputs, Tables
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
-from jobs.windows import WindowFeatures
+from jobs.windows import FactMart, WindowFeatures
 
 Rows = Any
 """What a run returned: a reader of Arrow, or a frame of the engine."""
@@ -39,6 +39,7 @@ def update(
     target: str,
     as_of: datetime,
     *,
+    facts: FactMart | None = None,
     decisions: str | None = None,
     arrivals: str | None = None,
     buckets: int | None = None,
@@ -50,6 +51,7 @@ def update(
     computed anew, and come to the table or replace the old ones in one commit, which also holds the new watermark. On
     a cluster those are all targets of their days. A changed declaration computes everything anew. An `as_of` before
     the last one adds only what was loaded since: values do not depend on `as_of`, only which rows there are.
+    `facts`: of features that count others than the events; their table bears what that of events does.
     `decisions`: the prediction log, whose online rows say when events were decided (`jobs.features.stamps`); a stamp
     that comes after its event changes that event. `arrivals`: the raw table of events, whose rows that came over a
     topic were decided then (`jobs.features.arrivals`).
@@ -60,32 +62,40 @@ def update(
         raise Invalid(f"as_of: expected a time with a zone, found {as_of}; add tzinfo=UTC")
     if features.reads_labels and labels_table is None:
         raise Invalid(f"{features.name} has aggregates of labels: pass labels_table")
+    if features.facts is not None and facts is None:
+        raise Invalid(f"{features.name} counts the facts {features.facts}: pass their table")
     tables = {"events": events_table, "labels": labels_table, "decisions": decisions, "arrivals": arrivals}
     with lakehouse.lock(target):
         version, state = lakehouse.version(target), lakehouse.state(target)
-        made_from = {"fingerprint": features.fingerprint, "tables": update_inputs.facts_tables(features, tables)}
+        made_from = update_inputs.made_from(features, update_inputs.facts_tables(features, tables, facts))
         if version is None or any(state.get(what) != value for what, value in made_from.items()):
-            return _write(Inputs.of(lakehouse, features, tables, as_of), target, None, buckets)
-        inputs = Inputs.of(lakehouse, features, tables, max(as_of, datetime.fromisoformat(state["as_of"])))
+            return _write(Inputs.of(lakehouse, features, tables, as_of, facts), target, None, buckets)
+        inputs = Inputs.of(lakehouse, features, tables, max(as_of, datetime.fromisoformat(state["as_of"])), facts)
         reached = Changes(inputs, target, state).reached()
         return _write(inputs, target, reached, buckets) if reached.days else Result(0, (), version)
 
 
 def computed(
-    lakehouse: Lakehouse, features: WindowFeatures, tables: Tables, days: tuple[date, ...], as_of: datetime
+    lakehouse: Lakehouse,
+    features: WindowFeatures,
+    tables: Tables,
+    days: tuple[date, ...],
+    as_of: datetime,
+    facts: FactMart | None = None,
 ) -> pa.Table:
     """What `update` computes of the targets of some days, from nothing; no table is written."""
-    events, labels = target_facts.facts_of(Inputs.of(lakehouse, features, tables, as_of), Targets(days))
-    rows = window_runs.run(lakehouse, features, events, labels)
+    read = target_facts.facts_of(Inputs.of(lakehouse, features, tables, as_of, facts), Targets(days))
+    rows = window_runs.run(lakehouse, features, read.events, read.labels, facts=read.facts)
     return rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows.toArrow()
 
 
 def _write(inputs: Inputs, target: str, targets: Targets | None, buckets: int | None) -> Result:
     """Compute some targets (None: all) and put them into the table, in the place of the old ones."""
     lakehouse, features = inputs.lakehouse, inputs.features
-    events, labels = target_facts.facts_of(inputs, targets)
-    facts, count = fact_frames.counted(events)
-    rows = window_runs.run(lakehouse, features, events, labels, buckets=buckets or window_runs.buckets_of(facts))
+    read = target_facts.facts_of(inputs, targets)
+    facts, count = read.counted()
+    buckets = buckets or window_runs.buckets_of(facts)
+    rows = window_runs.run(lakehouse, features, read.events, read.labels, facts=read.facts, buckets=buckets)
     schema = rows.schema if isinstance(rows, pa.RecordBatchReader) else window_runs.schema_of(features, rows)
     if lakehouse.exists(target) and lakehouse.schema(target).names != schema.names:
         lakehouse.reshape(target, schema)
@@ -101,7 +111,7 @@ def _write(inputs: Inputs, target: str, targets: Targets | None, buckets: int | 
         partition_by=[PARTITION],
         state=inputs.watermark(),
     )
-    return Result(count, fact_frames.target_days(events) if targets is None else targets.days, version)
+    return Result(count, fact_frames.target_days(read.events) if targets is None else targets.days, version)
 
 
 def _kept(lakehouse: Lakehouse, target: str, targets: Targets, id: str) -> pa.Table | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from jobs.errors import EvergreenError
 from jobs.lakehouse import engine
+from jobs.lakehouse.scheduled_times import scheduled_times
 from jobs.lakehouse.session_catalog import forget_unmade
 from jobs.lakehouse.table_log import located
 from jobs.lakehouse.tables import Lakehouse
@@ -70,7 +71,8 @@ def build(
     from dbt.contracts.graph.manifest import Manifest
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
-    done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {})})]
+    scheduled = {use_case.name: scheduled_times(lakehouse, use_case)} if use_case.schedule else {}
+    done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {}), "scheduled": scheduled})]
     with session(lakehouse, use_case), log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
             ["build", NO_RESULTS, *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]

@@ -78,8 +78,14 @@ class Plan:
     ) -> "Plan":
         """events, labels: types of the columns that the features read, and of the event's id.
 
-        Raises Invalid for a column without a type, or of a type that its function cannot use.
+        Raises Invalid for a column without a type, or of a type that its function cannot use, and for facts of another
+        source, which no event of the log brings.
         """
+        if features.facts is not None:
+            raise Invalid(
+                f"{features.name}: expected window features of the events, found such of {features.facts}, which are "
+                "computed by nightly runs alone; decide by nightly predictions, or leave these features out"
+            )
         return _Compiler(features, events, labels or {}).plan()
 
     @cached_property

@@ -37,6 +37,11 @@ def assemble(settings: Settings, project: ProjectFile | None, use_cases: Sequenc
                 _write(folder, wanted)
 
 
+def base_files(folder: str) -> Iterator[tuple[str, bytes]]:
+    """Path and content of what this package has in `dbt_project` or `feature_repo`."""
+    return _files(ROOT / folder)
+
+
 def _dbt(project: ProjectFile, use_cases: Sequence[UseCase]) -> Files:
     base = ROOT / "dbt_project"
     files = {name: content for name, content in _files(base) if not name.startswith("models/")}

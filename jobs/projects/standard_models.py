@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.profiles import ProfileFeatures
+from jobs.projects import standard_targets
 from jobs.use_case import Source, UseCase
 
 
@@ -21,17 +22,21 @@ def _models(use_case: UseCase) -> Iterator[tuple[str, str]]:
     tables = ", ".join(f"{{name: {source.name}}}" for source in use_case.sources)
     sources = f"version: 2\nsources:\n  - {{name: {name}_raw, schema: {name}_raw, tables: [{tables}]}}\n"
     yield f"staging/{name}/_{name}_sources.yml", sources
-    profiles = [use_case.source(profile.source) for profile in use_case.profiles]
-    for source in (each for each in use_case.sources if each not in profiles):
-        yield f"staging/{name}/stg_{name}__{source.name}.sql", _staging(use_case, source)
     events, labels = (_source_of(use_case, table) for table in (use_case.events, use_case.labels))
-    if events is not None:
-        yield f"marts/{name}/{name}__{events.name}.sql", _events(use_case, events)
+    versioned = {each.name: each for each in (events, *use_case.fact_sources) if each is not None}
+    apart = [profile for profile in use_case.profiles if profile.source not in versioned]
+    for source in use_case.sources:
+        if all(source.name != profile.source for profile in apart):
+            yield f"staging/{name}/stg_{name}__{source.name}.sql", _staging(use_case, source)
+    for source in versioned.values():
+        yield f"marts/{name}/{name}__{source.name}.sql", _versioned(source, use_case)
     if events is not None and labels is not None and labels.key == (use_case.event_id,):
         yield f"marts/{name}/{name}__{labels.name}.sql", _labels(use_case, labels)
-    for profile in use_case.profiles:
+    yield from standard_targets.models(use_case)
+    for profile in apart:
         yield f"marts/{name}/{name}__{profile.source}.sql", _profile(use_case, profile)
-    marts = [each for each in (events, labels, *profiles) if each is not None]
+    profiles = {profile.source: use_case.source(profile.source) for profile in apart}
+    marts = {**versioned, **profiles, **({} if labels is None else {labels.name: labels})}.values()
     if marts:
         yield f"marts/{name}/_{name}_marts.yml", "version: 2\nmodels:\n" + "".join(_tests(use_case, s) for s in marts)
 
@@ -71,12 +76,12 @@ def _versions(use_case: UseCase, source: Source) -> str:
     return f"{{{{ versions({staged}, '{key}', 'select {key} from touched'{raw}) }}}}"
 
 
-def _events(use_case: UseCase, source: Source) -> str:
+def _versioned(source: Source, use_case: UseCase) -> str:
     key = source.key[0]
     columns = [each.name for each in source.columns if each.name != source.known_at]
     kept = ["known_at", "version", "superseded_at", "changed_in as loaded_in", "first_event_date", "event_date"]
     return f"""-- One row per version, visible in [known_at, superseded_at).
-{{{{ config(unique_key=['{key}', 'known_at'], partition_by=['event_date']) }}}}
+{{{{ config(unique_key=['{key}', 'known_at']{", partition_by=['event_date']" if source.daily else ""}) }}}}
 
 with touched as (
     {_touched(use_case, source)}

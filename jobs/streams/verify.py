@@ -78,7 +78,8 @@ def _batch(lakehouse: Lakehouse, use_case: UseCase, windows: WindowFeatures, day
         "arrivals": use_case.raw_events,
     }  # fmt: skip
     as_of = datetime.now(UTC) + timedelta(days=1)
-    return pl.DataFrame(window_tables.computed(lakehouse, windows, tables, tuple(sorted(days)), as_of))
+    facts = use_case.fact_mart(windows)
+    return pl.DataFrame(window_tables.computed(lakehouse, windows, tables, tuple(sorted(days)), as_of, facts))
 
 
 def _compare(found: Verified, windows: WindowFeatures, both: pl.DataFrame) -> None:

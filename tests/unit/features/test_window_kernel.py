@@ -20,7 +20,7 @@ from jobs.conditions import Where
 from jobs.errors import Invalid
 from jobs.features.window_kernel import compute
 from jobs.window_lengths import BEFORE, Last, Trend, Window, reach
-from jobs.windows import Aggregate, Ratio, WindowFeatures
+from jobs.windows import FACT_ID, Aggregate, Ratio, WindowFeatures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INT64 = pa.int64()
@@ -312,6 +312,44 @@ def test_a_label_counts_after_its_event_only(known: datetime, with_id: bool) -> 
     features = only((Aggregate("count", of="labels", where=("is_fraud", True), name="known"),))
     found = compute(features, event_table(events, INT64), table if with_id else table.drop_columns("id"))
     assert dict(zip(found["id"].to_pylist(), found["known_1d"].to_pylist(), strict=True)) == {0: 0, 1: 0, 2: 1}
+
+
+OF_VISITS = replace(
+    EVERYTHING,
+    name="of_visits",
+    aggregates=tuple(aggregate for aggregate in EVERYTHING.aggregates if aggregate.of == "events"),
+    facts="visits",
+)
+
+
+@st.composite
+def targets_apart(draw: st.DrawFn) -> list[Row]:
+    """Targets that are no facts: of entities that may have none, some known late, some at the moment of a fact."""
+    rows = []
+    for number in range(draw(st.integers(0, 8))):
+        happened, entity = draw(times), draw(st.sampled_from([1, 2, 3, None]))
+        row = {"id": number, "entity": entity, "happened": happened, "known_at": happened + draw(delays)}
+        rows.append(row | {"superseded_at": None, "amount": None, "kind": None, "online": None, "is_target": True})
+    return rows
+
+
+@given(targets_apart(), worlds([1, 2, None], times))
+@with_examples(60)
+def test_facts_that_are_no_targets_equal_the_oracle(targets: list[Row], world: tuple[list[Row], list[Row]]) -> None:
+    facts = with_ratios(OF_VISITS, world[0], [])
+    table = event_table(world[0], INT64).rename_columns({"id": FACT_ID}).drop_columns("is_target")
+    found = compute(OF_VISITS, event_table(targets, INT64).drop_columns(["amount", "kind", "online"]), None, table)
+    assert found.schema == OF_VISITS.schema()
+    rows = {row["id"]: row for row in found.to_pylist()}
+    assert sorted(rows) == [target["id"] for target in targets]
+    for target in targets:
+        row = rows[target["id"]]
+        assert row["created_timestamp"] == max(target["happened"], target["known_at"])
+        for feature in OF_VISITS.features:
+            want, got = expected(feature.aggregate, feature.window, target, facts, []), row[feature.name]
+            exact = want is None or got is None or feature.aggregate.function in EXACT
+            same = got == want if exact else math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-300)  # type: ignore[arg-type]
+            assert same, f"{feature.name} of {target}: expected {want}, found {got}"
 
 
 PARTS = {11: (1, "a"), 12: (1, "b"), 21: (2, "a"), None: (2, None)}

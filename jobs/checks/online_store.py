@@ -1,15 +1,18 @@
-"""Whether the online store gives what the feature tables hold: some entities of the latest day, value by value."""
+"""Whether the online store gives what the feature tables hold, value by value: of windows some entities of the latest
+day, of other views some entities as they are known last."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from jobs.checks.check import Check, Outcome
+from jobs.feature_store.served_views import ServedView, beside_windows
 from jobs.feature_store.store import open_store, quiet
 from jobs.ingest.raw_table import rows_per_day
 from jobs.lakehouse.tables import PARTITION, Lakehouse
@@ -22,26 +25,30 @@ if TYPE_CHECKING:
 
 SAMPLED = 20
 """Entities of each table."""
+NO_TIME = -(2**63)
+"""What Feast writes of a timestamp that is missing."""
 EQUALS_TABLES = Check(
     "equals_feature_tables",
-    "Entities of the latest day have the values online that the feature tables hold of their latest event.",
+    "Entities of the latest day, and of profiles, have the values online that the feature tables hold of them last.",
 )
 
 
 def equals_tables(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> Outcome:
     """EQUALS_TABLES of the store as it was brought to `as_of`."""
-    compared, store = 0, None
-    differing: dict[str, int] = {}
+    store, latest = None, dict[str, _Latest]()
     for windows in use_case.windows:
         rows = _latest(lakehouse, use_case, windows, as_of)
         if rows is None:
             return EQUALS_TABLES.not_judged(f"{windows.name} holds later days than this moment")
-        if rows:
+        latest[windows.name] = _Latest(windows.keys, windows.names, "event_timestamp", rows)
+    latest |= {view.name: _known_last(lakehouse, view, as_of) for view in beside_windows(lakehouse, use_case)}
+    compared, differing = 0, dict[str, int]()
+    for name, found_last in latest.items():
+        if found_last.rows:
             store = store or open_store(lakehouse, use_case)
-            ttl = store.get_feature_view(windows.name).ttl
-            rows = [row for row in rows if not ttl or row["event_timestamp"] > as_of - ttl]  # older ones are not served
-            different = _different(store, windows, rows)
-            compared, differing = compared + len(rows), differing | ({windows.name: different} if different else {})
+            served = found_last.served(as_of, store.get_feature_view(name).ttl)
+            different = _different(store, name, served)
+            compared, differing = compared + len(served.rows), differing | ({name: different} if different else {})
     if not compared:
         return EQUALS_TABLES.not_judged("the feature tables have no rows, or none that is served at this moment")
     found = ", ".join(f"{count} of {SAMPLED} entities of {name} differ" for name, count in differing.items())
@@ -49,6 +56,37 @@ def equals_tables(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> O
         not differing, f"{compared} entities as in the feature tables", found or "just that", rows=compared,
         differing=sum(differing.values()),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """The last rows of some entities in the table of a view."""
+
+    keys: Sequence[str]
+    names: Sequence[str]
+    """Of the features."""
+    time: str
+    """Column of the event time."""
+    rows: Sequence[Mapping[str, Any]]
+
+    def served(self, as_of: datetime, ttl: timedelta | None) -> _Latest:
+        """Without those that are too old."""
+        return replace(self, rows=[row for row in self.rows if not ttl or row[self.time] > as_of - ttl])
+
+
+def _known_last(lakehouse: Lakehouse, view: ServedView, as_of: datetime) -> _Latest:
+    """The last rows of some entities of which nothing came later than `as_of`."""
+    keys, times = list(view.keys.values()), view.times
+    columns = list(dict.fromkeys([*keys, *times, *view.columns]))
+    rows = pl.DataFrame(lakehouse.to_arrow(view.table, columns=columns)).drop_nulls([*keys, *times])
+    last = rows.unique().filter(pl.struct(times).rank("max").over(keys) == pl.len().over(keys))
+    alone = last.filter(pl.len().over(keys) == 1, pl.max_horizontal(times) <= as_of)
+    still = rows.group_by(keys).agg(pl.max_horizontal(times).max().alias("_newest")).filter(pl.col("_newest") <= as_of)
+    return _Latest(keys, view.columns, view.event, _sampled(alone.join(still, on=keys, how="semi"), keys))
+
+
+def _sampled(rows: pl.DataFrame, keys: Sequence[str]) -> list[dict[str, Any]]:
+    return rows.sort(keys).gather_every(max(1, rows.height // SAMPLED)).head(SAMPLED).to_dicts()
 
 
 def _latest(
@@ -67,11 +105,10 @@ def _latest(
     # Of two events at the same moment either may be there.
     newest = (pl.col("event_timestamp") == pl.col("event_timestamp").max()).over(windows.keys)
     alone = rows.drop_nulls(windows.keys).filter(newest)
-    alone = alone.filter(pl.len().over(windows.keys) == 1).sort(windows.keys)
-    return alone.gather_every(max(1, alone.height // SAMPLED)).head(SAMPLED).to_dicts()
+    return _sampled(alone.filter(pl.len().over(windows.keys) == 1), windows.keys)
 
 
-def _different(store: FeatureStore, windows: WindowFeatures, rows: Sequence[Mapping[str, Any]]) -> int:
+def _different(store: FeatureStore, name: str, latest: _Latest) -> int:
     """Number of rows of which a value differs, or that are not there."""
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
@@ -80,16 +117,16 @@ def _different(store: FeatureStore, windows: WindowFeatures, rows: Sequence[Mapp
         return Value(int64_val=value) if isinstance(value, int) else Value(string_val=value)
 
     def key(row: Mapping[str, Any]) -> EntityKey:
-        return EntityKey(join_keys=windows.keys, entity_values=[typed(row[name]) for name in windows.keys])
+        return EntityKey(join_keys=latest.keys, entity_values=[typed(row[key]) for key in latest.keys])
 
-    names, view = list(windows.names), store.get_feature_view(windows.name)
+    names, view = list(latest.names), store.get_feature_view(name)
     with quiet():
         # Not `get_online_features`: what it gives depends on the clock, by the view's ttl.
         # The names are a list of its own, to which the store for Redis appends.
         online = store._get_provider().online_store.online_read(
-            store.config, view, [key(row) for row in rows], list(names)
+            store.config, view, [key(row) for row in latest.rows], list(names)
         )
-    return sum(not _same(names, row, values) for row, (_, values) in zip(rows, online, strict=True))
+    return sum(not _same(names, row, values) for row, (_, values) in zip(latest.rows, online, strict=True))
 
 
 def _same(names: Sequence[str], row: Mapping[str, Any], values: Mapping[str, Any] | None) -> bool:
@@ -98,9 +135,14 @@ def _same(names: Sequence[str], row: Mapping[str, Any], values: Mapping[str, Any
 
 def _plain(value: Any) -> Any:
     kind = value.WhichOneof("val") if value is not None else None
-    return getattr(value, kind) if kind and kind != "null_val" else None
+    plain = getattr(value, kind) if kind and kind != "null_val" else None
+    return None if kind == "unix_timestamp_val" and plain == NO_TIME else plain
 
 
 def _equal(here: Any, there: Any) -> bool:
     missing = [value is None or (isinstance(value, float) and math.isnan(value)) for value in (here, there)]
-    return all(missing) if any(missing) else math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-9)
+    if any(missing) or isinstance(here, str):
+        return all(missing) or here == there
+    if isinstance(here, datetime):
+        return math.isclose(here.timestamp(), there, abs_tol=1)  # whole seconds are kept
+    return math.isclose(here, there, rel_tol=1e-9, abs_tol=1e-9)

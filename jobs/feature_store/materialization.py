@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
+from jobs.feature_store import served_views, view_changes
+from jobs.feature_store.served_views import ServedView
 from jobs.feature_store.store import declarations_hash, open_store, quiet
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 UP_TO_DATE = "up to date"
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+"""Before all that is known of an entity."""
 
 
 class OnlineStoreUnreachable(EvergreenError, RuntimeError):
@@ -30,7 +34,7 @@ class OnlineStoreUnreachable(EvergreenError, RuntimeError):
 
 
 def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dict[str, str]:
-    """Bring the online store to what was known at `as_of`; returns per feature view what was done.
+    """Bring all views of the feature service online, to what was known at `as_of`; returns per view what was done.
 
     Only rows that became known, or were rewritten, since the last time are read. Doing it twice, or for an earlier
     `as_of` than before, changes nothing: the online stores refuse to go back.
@@ -38,7 +42,9 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
     Raises:
         OnlineStoreUnreachable: nothing answers where the online store should be.
     """
+    others = {view.name: view for view in served_views.beside_windows(lakehouse, use_case)}
     tables = {windows.name: use_case.window_table(windows) for windows in use_case.windows}
+    tables |= {name: view.table for name, view in others.items()}
     versions = lakehouse.versions(list(tables.values()))
     with file_lock(lakehouse.settings.home / "locks" / f"{use_case.name}.online.lock"):
         memory = _Memory(lakehouse, use_case)
@@ -46,7 +52,7 @@ def materialize(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> dic
         for view, table in tables.items():
             last = memory.last(view)
             if last is None or last["version"] != versions[table] or datetime.fromisoformat(last["as_of"]) < as_of:
-                due[view] = None if last is None else _since(lakehouse, table, last)
+                due[view] = None if last is None else _since(lakehouse, others.get(view, table), last)
         if not due:
             return dict.fromkeys(tables, UP_TO_DATE)
         _reach(lakehouse.settings)
@@ -90,22 +96,34 @@ def _views(stored: Any) -> dict[str, dict[str, Any]]:
 
 def _materialize_view(store: FeatureStore, view: str, since: datetime | None, as_of: datetime) -> str:
     # Before the ttl nothing counts: such a value would be expired when it is read.
-    ttl = store.get_feature_view(view).ttl or timedelta(days=3650)
-    start = min(max(since or as_of - ttl, as_of - ttl), as_of)
+    ttl = store.get_feature_view(view).ttl
+    first = as_of - ttl if ttl else BEGINNING
+    start = min(max(since or first, first), as_of)
     with quiet():
         store.materialize(start, as_of, feature_views=[view])
     return f"known from {start:%Y-%m-%d %H:%M} to {as_of:%Y-%m-%d %H:%M}"
 
 
-def _since(lakehouse: Lakehouse, table: str, last: Mapping[str, Any]) -> datetime | None:
-    """The start of what changed: the last time, or the earliest day that was rewritten since; None: all of it."""
+def _since(lakehouse: Lakehouse, of: ServedView | str, last: Mapping[str, Any]) -> datetime | None:
+    """The start of what changed: the last time, or the earliest day of a table of windows that was rewritten since, or
+    the moment from which a changed row of another view counts; None: all of it."""
     since = datetime.fromisoformat(last["as_of"])
-    days = lakehouse.changed_days(table, last["version"])
+    if isinstance(of, ServedView):
+        return _changed_since(lakehouse, of, last["version"], since)
+    days = lakehouse.changed_days(of, last["version"])
     if days is None:
         return None
     # Where the clock of a client was ahead, an event was decided, and known, on the day before its own.
     before = [datetime.combine(day, datetime.min.time(), since.tzinfo) - timedelta(days=1) for day in days]
     return min([since, *before])
+
+
+def _changed_since(lakehouse: Lakehouse, view: ServedView, before: int, since: datetime) -> datetime | None:
+    version = lakehouse.version(view.table)
+    if version == before:
+        return since
+    changes = None if version is None else view_changes.changed(lakehouse, view, before, version)
+    return None if changes is None else min([since, *changes[view_changes.SINCE].to_list()])
 
 
 def _reach(settings: Settings) -> None:

@@ -6,7 +6,7 @@ They are kept in the home with the hash of the declarations, as Feast takes seco
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ class ServedView:
     """A view of the feature service over a table of the warehouse."""
 
     name: str
+    """Of the view, which a service may serve several times, for other columns of the events."""
     table: str
     keys: Mapping[str, str]
     """Column of the events -> column of the table."""
@@ -81,16 +82,16 @@ def _of_objects(use_case: UseCase, objects: Sequence[Any]) -> list[ServedView]:
     entities = {o.name: o.join_key for o in objects if isinstance(o, Entity)}
     [service] = [o for o in objects if isinstance(o, FeatureService) and o.name == use_case.feature_service]
     found: dict[str, ServedView] = {}
-    projections = list(service.feature_view_projections)
+    projections: list[Any] = list(service.feature_view_projections)
     for projection in projections:
         view = named.get(projection.name)
         if isinstance(view, OnDemandFeatureView):
             projections += view.source_feature_view_projections.values()
         elif view is not None and getattr(view.batch_source, "table", "").count(".") == 1:
-            served = _served_view(view, projection, entities)
-            before = found.get(served.name)
+            served, name = _served_view(view, projection, entities), projection.name_to_use()
+            before = found.get(name)
             columns = dict.fromkeys([*(before.columns if before else ()), *served.columns])
-            found[served.name] = ServedView(**{**vars(served), "columns": tuple(columns)})
+            found[name] = replace(served, columns=tuple(columns))
     return list(found.values())
 
 
@@ -101,7 +102,7 @@ def _served_view(view: FeatureView, projection: Any, entities: Mapping[str, str]
     keys = [entities[name] for name in view.entities if name in entities]
     created = stored.get(source.created_timestamp_column, source.created_timestamp_column) or None
     return ServedView(
-        projection.name_to_use(),
+        projection.name,
         source.table,  # type: ignore[attr-defined]
         {projection.join_key_map.get(key, key): stored.get(key, key) for key in keys},
         stored.get(source.timestamp_field, source.timestamp_field),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from jobs.feature_store import materialization, store
+from jobs.feature_store import materialization, served_views, store
 from jobs.integrity import table_files
 from jobs.integrity.databases import ONLINE_STORE, PREDICTIONS, RUNS, aside, damaged_files
 from jobs.lakehouse.table_log import find_tables
@@ -48,7 +48,8 @@ def online_store(lakehouse: Lakehouse, moments: Sequence[tuple[UseCase, datetime
 def _materialized(lakehouse: Lakehouse, use_case: UseCase, as_of: datetime) -> list[str]:
     """What was written of a use case; nothing while its feature tables are damaged, as their repair runs it."""
     there = find_tables(lakehouse.warehouse)
-    tables = [table for table in map(use_case.window_table, use_case.windows) if table in there]
+    served = [view.table for view in served_views.beside_windows(lakehouse, use_case)]
+    tables = [table for table in (*map(use_case.window_table, use_case.windows), *served) if table in there]
     if damaged := [table for table in tables if any(table_files.check_table(lakehouse, table, deep=True))]:
         return [f"{use_case.name}: the run that mends {', '.join(damaged)} writes the online store again"]
     views = materialization.materialize(lakehouse, use_case, as_of)

@@ -387,7 +387,7 @@ class UseCase:
 
     def profile_table(self, profile: ProfileFeatures) -> str:
         """dbt mart of the versions of a profile: key, columns, event time, known_at, superseded_at, loaded_in."""
-        return f"{self.name}.{profile.source}"
+        return self.mart(profile.source)
 
     def profile_columns(self, profile: ProfileFeatures) -> tuple[Column, ...]:
         """The columns of a profile that are features, as its source declares them."""

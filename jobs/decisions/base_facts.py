@@ -20,6 +20,7 @@ from jobs.arrays import Bools, Ints
 from jobs.decisions.entity_index import NO_ROWS, EntityIndex, Keys
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed
+from jobs.decisions.profiles import Profiles
 from jobs.decisions.table_facts import Facts, Values
 from jobs.features.clock import filled
 from jobs.features.own_labels import known_after_events
@@ -49,6 +50,7 @@ class BaseFacts:
     events: Facts
     labels: Facts
     absorbed: Absorbed = field(default_factory=Absorbed)
+    profiles: Profiles = field(default_factory=Profiles)
     _events_of: list[EntityIndex] = field(default_factory=list)
     _labels_of: list[EntityIndex] = field(default_factory=list)
     _ratios: list[dict[str, Values]] = field(default_factory=list)

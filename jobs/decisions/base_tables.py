@@ -1,9 +1,11 @@
-"""The tables that the decision service starts from: pinned versions of events and labels, read without an engine."""
+"""The tables that the decision service starts from, read without an engine: pinned versions of events, labels and
+profiles."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,14 +15,16 @@ import pyarrow.compute as pc
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.event_schema import kind_of, needed_columns
-from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.feature_row import FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore, ToldBefore
+from jobs.decisions.profiles import Profiles
 from jobs.errors import Invalid
 from jobs.features.clock import DECIDED_AT, filled
 from jobs.lakehouse.envelope import TOPIC
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE
+from jobs.profiles import ProfileFeatures
 from jobs.times import NEVER
 from jobs.use_case import UseCase
 
@@ -29,8 +33,9 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 
 def current_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
-    """Latest versions of the tables of events and labels. Raises Invalid if there are none."""
-    found = lakehouse.versions([use_case.events, use_case.labels])
+    """Latest versions of the tables of events, labels and profiles. Raises Invalid if there are none."""
+    profiles = [use_case.profile_table(profile) for profile in use_case.profiles]
+    found = lakehouse.versions([use_case.events, use_case.labels, *profiles])
     if missing := [table for table, version in found.items() if version is None]:
         raise Invalid(f"{use_case.name}: expected the tables {missing}, found none; run `evergreen run`")
     return {table: version for table, version in found.items() if version is not None}
@@ -43,20 +48,40 @@ def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, 
     read = dict.fromkeys([use_case.label, *(name for windows in use_case.windows for name in windows.label_columns)])
     if missing := [name for name in read if name not in labels.names]:
         raise Invalid(f"{use_case.labels}: expected the columns {missing}, found none; run `evergreen run`")
-    return FeatureRow.of(use_case, events, {name: ColumnType(kind_of(name, labels.field(name).type)) for name in read})
+    types = {name: ColumnType(kind_of(name, labels.field(name).type)) for name in read}
+    # Streams stand on no profiles, nor do servers that began before one was declared.
+    there = [profile for profile in use_case.profiles if use_case.profile_table(profile) in versions]
+    profiles = tuple(_profile(lakehouse, use_case, profile, versions) for profile in there)
+    return FeatureRow.of(use_case, events, types, profiles)
+
+
+def _profile(
+    lakehouse: Lakehouse, use_case: UseCase, profile: ProfileFeatures, versions: Mapping[str, int]
+) -> ProfileColumns:
+    table, source = use_case.profile_table(profile), use_case.source(profile.source)
+    held = lakehouse.schema(table, versions[table])
+    needed = [source.key[0], source.event_time, "known_at", "superseded_at", *profile.columns]
+    if missing := [name for name in needed if name not in held.names]:
+        raise Invalid(f"{table}: expected the columns {missing}, found none; run `evergreen run`")
+    types = {name: ColumnType(kind_of(name, held.field(name).type)) for name in profile.columns}
+    return ProfileColumns(table, source.key[0], source.event_time, types)
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Events and labels as `BaseFacts.of` takes them."""
+    """Events, labels and profiles as `BaseFacts.of` takes them."""
 
     events: pa.Table
     labels: pa.Table
     absorbed: Absorbed
+    profiles: Mapping[str, pa.Table] = field(default_factory=dict)
+    """By the name of the table."""
 
     def facts(self, rows: FeatureRow, moment: int) -> BaseFacts:
         """The same as arrays by entity."""
-        return replace(BaseFacts.of(rows, moment, self.events, self.labels), absorbed=self.absorbed)
+        profiles = Profiles.of(rows, self.profiles) if self.profiles else Profiles()
+        made = BaseFacts.of(rows, moment, self.events, self.labels)
+        return replace(made, absorbed=self.absorbed, profiles=profiles)
 
 
 def tables(
@@ -78,7 +103,16 @@ def tables(
     events, of_events = _after_told(events, use_case.event_id, told["events"], moment)
     labels, of_labels = _after_told(labels, use_case.event_id, told["labels"], moment)
     events, decided = _decided(use_case, events, before.decided)
-    return Tables(events, labels, Absorbed(decided, of_events | of_labels))
+    profiles = {each.table: read_profiles(lakehouse, each, versions) for each in rows.profiles}
+    return Tables(events, labels, Absorbed(decided, of_events | of_labels), profiles)
+
+
+def read_profiles(lakehouse: Lakehouse, profile: ProfileColumns, versions: Mapping[str, int]) -> pa.Table:
+    """All versions of a profile, also those that are known later."""
+    names = dict.fromkeys([profile.key, profile.event, "known_at", "superseded_at", *profile.types])
+    found = lakehouse.to_arrow(profile.table, versions[profile.table], list(names))
+    there = [found.column(name).is_valid() for name in (profile.key, profile.event, "known_at")]
+    return found.filter(functools.reduce(pc.and_, there))
 
 
 def reached(use_case: UseCase, moment: int) -> int:

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from jobs.decisions import base_tables, log_contents
 from jobs.decisions.event_schema import EventSchema
-from jobs.decisions.feature_row import FeatureRow
+from jobs.decisions.feature_row import FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore
 from jobs.decisions.log_contents import Base, Decided, EventCame, Explored, LabelCame, Reviewed, Shadow, VersionCame
+from jobs.feature_store.point_in_time_kernel import JoinRules, join
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
@@ -122,7 +123,7 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     if decided:
         events = _together(tables.events, told.events, told.replaced["events"], schema)
         labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
-        _compare(found, rows, base, decided, recomputed(rows, events, labels))
+        _compare(found, rows, base, decided, recomputed(rows, events, labels, tables.profiles))
     return found
 
 
@@ -150,7 +151,9 @@ def _together(
     return pa.concat_tables([table, pa.table(columns, schema=table.schema)])
 
 
-def recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any, dict[str, Any]]:
+def recomputed(
+    rows: FeatureRow, events: pa.Table, labels: pa.Table, profiles: Mapping[str, pa.Table]
+) -> dict[Any, dict[str, Any]]:
     """What was computed, by id and name, of every event that was decided here."""
     use_case = rows.use_case
     targets = events.filter(pa.array(events.column("decided_at").is_valid().to_numpy()))
@@ -162,6 +165,9 @@ def recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any
         place = {id: row for row, id in enumerate(table.column(use_case.event_id).to_pylist())}
         taken = table.take(pa.array([place[id] for id in order], pa.int64()))
         columns |= {name: taken.column(name) for name in plan.features.names}
+    for profile in rows.profiles:
+        columns |= _joined(profile, targets, profiles[profile.table])
+    columns |= _ages(rows, columns, rows.ages_of_profiles)
     _add_functions(rows, columns)
     for name in rows.computed:
         for id, value in zip(order, columns[name].to_pylist(), strict=True):
@@ -169,17 +175,38 @@ def recomputed(rows: FeatureRow, events: pa.Table, labels: pa.Table) -> dict[Any
     return found
 
 
+def _joined(profile: ProfileColumns, targets: pa.Table, table: pa.Table) -> dict[str, Any]:
+    """The columns of a profile as the point-in-time join finds them."""
+    known = pa.table({"key": table.column(profile.key), "event": table.column(profile.event)})
+    known = known.append_column("known_at", table.column("known_at"))
+    for name in profile.types:
+        known = known.append_column(f"of {name}", table.column(name))
+    asked = pa.table({"key": targets.column(profile.key), "moment": targets.column("decided_at")})
+    rules = JoinRules(
+        keys=["key"], feature_timestamp="event", created_timestamp="known_at", columns=known.column_names[3:],
+        event_timestamp="moment",
+    )  # fmt: skip
+    found = join(asked, known, rules)
+    return {name: found.column(f"of {name}") for name in profile.types}
+
+
 def _add_functions(rows: FeatureRow, columns: dict[str, Any]) -> None:
     """What functions make of arrays, and the ages of moments."""
-    time = columns[rows.use_case.event_timestamp].cast(_INSTANT).cast(pa.int64())
     for function in rows.use_case.request_features:
         made = function.function(*(_array(columns[name]) for name in function.inputs))
         columns |= {name: pa.array(made[name], from_pandas=True) for name in function.outputs}
-    for name, source in rows.ages.items():
+    columns |= _ages(rows, columns, rows.ages)
+
+
+def _ages(rows: FeatureRow, columns: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Days from moments to the events; null where a moment is missing or later."""
+    time, found = columns[rows.use_case.event_timestamp].cast(_INSTANT).cast(pa.int64()), {}
+    for name, source in wanted.items():
         moment = columns[source].cast(_INSTANT).cast(pa.int64())
         known = [at is not None and at <= event for at, event in zip(moment.to_pylist(), time.to_pylist(), strict=True)]
         ages = (filled(time, 0) - filled(moment, 0)) / MICROSECONDS_A_DAY
-        columns[name] = pa.array(ages, mask=~np.array(known, bool))
+        found[name] = pa.array(ages, mask=~np.array(known, bool))
+    return found
 
 
 def _array(column: Any) -> np.ndarray[Any, Any]:

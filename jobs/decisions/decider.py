@@ -172,7 +172,8 @@ class Decider:
         try:
             if started.unfound is None:
                 started.find()
-                return self.rows.row(started.values, started.event.happened, started.found)  # type: ignore[arg-type]
+                profiles = self.states.base.profiles.values(started.values, started.stamp)
+                return self.rows.row(started.values, started.event.happened, started.found, profiles)  # type: ignore[arg-type]
         except Exception as error:  # an event that is in the log is decided
             started.give_up(f"features could not be computed: {type(error).__name__}")
         return self._row_of_tables(started)
@@ -183,7 +184,8 @@ class Decider:
         if not started.of_tables:
             return None
         try:
-            return self.rows.row(started.values, started.event.happened, started.of_tables)
+            profiles = self.states.base.profiles.values(started.values, started.stamp)
+            return self.rows.row(started.values, started.event.happened, started.of_tables, profiles)
         except Exception:  # a function that fails at these values
             LOG.exception("%s: features of tables of %r", self.rows.use_case.name, started.event.id)
             return None

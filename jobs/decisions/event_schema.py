@@ -115,6 +115,7 @@ def needed_columns(use_case: UseCase) -> tuple[str, ...]:
     made = {ratio.name for windows in use_case.windows for ratio in windows.ratios}
     made |= {name for windows in use_case.windows for name in windows.names}
     made |= {name for function in use_case.request_features for name in function.outputs}
+    made |= {name for profile in use_case.profiles for name in use_case.profile_features(profile)}
     read = [name for windows in use_case.windows for name in (*windows.keys, *windows.event_columns)]
     read += [name for function in use_case.request_features for name in function.inputs]
     named = (use_case.event_id, use_case.event_timestamp, *use_case.entities, *read, *use_case.inputs)

@@ -1,4 +1,4 @@
-"""The features of one event in one row: its own columns, window features, and what functions make of both.
+"""The features of one event in one row: its own columns, window and profile features, what functions make of them.
 
 Which model reads which of them is in `jobs.decisions.model_inputs`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from math import nan
 from operator import itemgetter
 from typing import Any
@@ -31,6 +31,18 @@ class _Step:
     inputs: Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
+@dataclass(frozen=True)
+class ProfileColumns:
+    """A profile as its table has it."""
+
+    table: str
+    key: str
+    event: str
+    """Column of the event time."""
+    types: Mapping[str, ColumnType]
+    """Columns that are features, or of which the age is one."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureRow:
     """How rows of a use case are made."""
@@ -39,7 +51,8 @@ class FeatureRow:
     plans: tuple[Plan, ...]
     """Of each of the use case's window features."""
     names: tuple[str, ...]
-    """Columns of the event, window features, and outputs of functions, in the order of a row; then ages."""
+    """Columns of the event, window features, those of profiles, and outputs of functions, in the order of a row; then
+    ages."""
     events: Mapping[str, ColumnType]
     """Types of the event's columns."""
     labels: Mapping[str, ColumnType]
@@ -48,10 +61,20 @@ class FeatureRow:
     _steps: tuple[_Step, ...]
     _moments: tuple[int, ...]
     """Places of the moments that are inputs, whose ages stand at the end of a row."""
+    profiles: tuple[ProfileColumns, ...] = ()
+    _aged: tuple[bool, ...] = ()
+    """Which of the columns of profiles are moments."""
 
     @classmethod
-    def of(cls, use_case: UseCase, events: Any, labels: Mapping[str, ColumnType]) -> FeatureRow:
+    def of(
+        cls,
+        use_case: UseCase,
+        events: Any,
+        labels: Mapping[str, ColumnType],
+        profiles: tuple[ProfileColumns, ...] = (),
+    ) -> FeatureRow:
         """events: the Arrow schema of the table of events. labels: types of the label columns that windows read.
+        profiles: of each of the use case's profiles.
 
         Raises Invalid if a function reads what there is not.
         """
@@ -60,6 +83,9 @@ class FeatureRow:
         columns = needed_columns(use_case)
         moments = {name for name, kind in use_case.kinds.items() if kind == "timestamp"}
         names = [*columns, *(name for windows in use_case.windows for name in windows.names)]
+        names += [name for profile in use_case.profiles for name in use_case.profile_features(profile)]
+        aged_columns = (each.kind for profile in use_case.profiles for each in use_case.profile_columns(profile))
+        are_moments = tuple(kind == "timestamp" for kind in aged_columns)
         steps = []
         for function in use_case.request_features:
             steps.append(_step(function, names, moments))
@@ -67,7 +93,8 @@ class FeatureRow:
         aged = [name for name in dict.fromkeys(use_case.inputs) if name in moments]
         places = tuple(names.index(name) for name in aged)
         names += map(age_name, aged)
-        return cls(use_case, plans, tuple(names), types, labels, columns, tuple(steps), places)
+        own = (columns, tuple(steps), places, profiles, are_moments)
+        return cls(use_case, plans, tuple(names), types, labels, *own)
 
     def restored(self, values: Mapping[str, Any], happened: int, computed: Sequence[Any]) -> Row:
         """The row of an event whose features were computed before."""
@@ -79,20 +106,27 @@ class FeatureRow:
         """The row of an event of which nothing could be computed."""
         return self.restored(values, happened, [None] * (len(self.names) - self.first_computed))
 
-    def row(self, values: Mapping[str, Any], happened: int, windows: Sequence[Sequence[Any]]) -> Row:
-        """The row of an event with its columns, its event time, and the values of each of the window features."""
+    def row(
+        self,
+        values: Mapping[str, Any],
+        happened: int,
+        windows: Sequence[Sequence[Any]],
+        profiles: Sequence[Any] = (),
+    ) -> Row:
+        """The row of an event with its columns, its event time, the values of each of the window features, and those of
+        the columns of profiles."""
         row: Row = [values.get(name) for name in self._columns]
         row[self._time] = happened
         row += chain.from_iterable(windows)
+        given = zip(profiles or repeat(None), self._aged, strict=False)
+        row += [_age(value, happened) if is_moment else value for value, is_moment in given]
         for step in self._steps:
             made = step.function.function(*step.inputs(row))
             for name in step.function.outputs:
                 value = made[name]
                 row.append(None if value != value else value)
         for place in self._moments:
-            moment = row[place]
-            is_known = moment is not None and moment <= happened
-            row.append((happened - moment) / MICROSECONDS_A_DAY if is_known else None)
+            row.append(_age(row[place], happened))
         return row
 
     def place(self, name: str) -> int:
@@ -104,6 +138,17 @@ class FeatureRow:
     def typed_id(self, text: str) -> Any:
         """The id of an event, as its column has it, of the text in the id of a record."""
         return int(text) if self.events[self.use_case.event_id].kind == "int64" else text
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """Features of profiles that are texts."""
+        return frozenset(name for each in self.profiles for name, type in each.types.items() if type.kind == "string")
+
+    @property
+    def ages_of_profiles(self) -> dict[str, str]:
+        """Name of each age of a profile -> the moment that it is of."""
+        columns = [each for profile in self.use_case.profiles for each in self.use_case.profile_columns(profile)]
+        return {age_name(each.name): each.name for each in columns if each.kind == "timestamp"}
 
     @property
     def ages(self) -> dict[str, str]:
@@ -124,6 +169,11 @@ class FeatureRow:
     @property
     def _time(self) -> int:
         return self._columns.index(self.use_case.event_timestamp)
+
+
+def _age(moment: int | None, happened: int) -> float | None:
+    """Days from a moment to an event; None if it is missing or later."""
+    return None if moment is None or moment > happened else (happened - moment) / MICROSECONDS_A_DAY
 
 
 def _step(function: RowFunction, names: Sequence[str], moments: set[str]) -> _Step:

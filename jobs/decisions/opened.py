@@ -218,6 +218,9 @@ def fingerprint(rows: FeatureRow) -> str:
     functions = [(f.name, f.inputs, list(f.outputs)) for f in (*use_case.computed_online, *use_case.request_features)]
     types = {name: type.kind for name, type in (*rows.events.items(), *rows.labels.items())}
     declared = [[windows.fingerprint for windows in use_case.windows], functions, types, rows.names]
+    for each in rows.profiles:
+        kinds = {name: type.kind for name, type in each.types.items()}
+        declared.append([each.table, each.key, each.event, kinds])
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
 
 

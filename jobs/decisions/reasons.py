@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from jobs.data_dictionary.event_columns import column_meaning
+from jobs.data_dictionary.profile_features import of_profiles
 from jobs.data_dictionary.window_features import window_features
 from jobs.decisions.feature_row import FeatureRow, Row
 from jobs.models.vectors import columns_of
@@ -33,7 +34,8 @@ def meanings(rows: FeatureRow) -> dict[str, str]:
     """A sentence for every value of a row."""
     use_case = rows.use_case
     found = {name: column_meaning(use_case, name).sentence for name in rows.names}
-    found |= {name: meaning.sentence for name, meaning in window_features(use_case).items()}
+    declared = {**window_features(use_case), **of_profiles(use_case)}
+    found |= {name: meaning.sentence for name, meaning in declared.items()}
     for function in (*use_case.computed_online, *use_case.request_features):
         found |= function.outputs
     return found

@@ -194,7 +194,9 @@ def _feature_kinds(use_case: UseCase, rows: FeatureRow) -> dict[str, str]:
     taken = {*prediction_log.event_columns(use_case)}
     inputs = [name for name in use_case.inputs if name not in taken and use_case.kinds.get(name) != "timestamp"]
     kinds = {name: CATEGORY if use_case.kinds.get(name) in _TEXTS else NUMBER for name in inputs}
-    return kinds | dict.fromkeys(rows.computed, NUMBER)
+    columns = [column for profile in use_case.profiles for column in use_case.profile_columns(profile)]
+    texts = [column.name for column in columns if column.kind in _TEXTS]
+    return kinds | dict.fromkeys(rows.computed, NUMBER) | dict.fromkeys(texts, CATEGORY)
 
 
 def _event_type(rows: FeatureRow, name: str) -> pa.DataType:

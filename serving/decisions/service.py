@@ -80,7 +80,7 @@ class DecisionService:
             raise
         self.labels = LabelSchema.of(use_case, self.decider.rows.labels, self.decider.schema)
         self.meanings = reasons.meanings(self.decider.rows)
-        self.metrics = DecisionMetrics(use_case.name, self.decider.rows.computed)
+        self.metrics = DecisionMetrics(use_case.name, self.decider.rows.computed, self.decider.rows.texts)
         self._scorer: ArmScorer | None = None
         self._reviews: LiveReviews | None = None
         self.shadows = ShadowScores(use_case.name, self._keep)

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter as Counted
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from prometheus_client import Counter, Gauge
 
@@ -77,11 +77,11 @@ Made = tuple[Decided, float]
 class DecisionMetrics:
     """Of one use case in one worker; safe for several threads."""
 
-    def __init__(self, use_case: str, features: Sequence[str]) -> None:
-        """features: names of what each decision holds, in order."""
+    def __init__(self, use_case: str, features: Sequence[str], texts: Collection[str] = ()) -> None:
+        """features: names of what each decision holds, in order. texts: those of them that are no numbers."""
         self._use_case, self._width = use_case, len(features)
         step = max(1, math.ceil(len(features) / WATCHED_FEATURES))
-        self._watched = list(enumerate(features))[::step]
+        self._watched = [(place, name) for place, name in enumerate(features) if name not in texts][::step]
         self._made: Tally[Made] = Tally(self._count)
         self._stages: Tally[Stages] = Tally(self._count_stages)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from deltalake import write_deltalake
 
 from jobs.features import window_tables
 from jobs.lakehouse.tables import Lakehouse, attach
@@ -146,31 +147,33 @@ def profile(customer: int, changed_at: datetime, known_at: datetime, number: int
     return row | {"known_at": known_at, "superseded_at": None, "loaded_in": load}
 
 
-def put_payments(lakehouse: Lakehouse, payments: Sequence[Row], as_of: datetime) -> None:
-    """The marts of events and labels, and the windows of them."""
+def put_marts(lakehouse: Lakehouse, payments: Sequence[Row]) -> None:
+    """The marts of events and labels."""
     reports = [report(each["payment_id"], each["paid_at"], each["customer_id"]) for each in payments]
     for table, rows, schema in ((BANK.events, payments, EVENTS), (BANK.labels, reports, LABELS)):
-        lakehouse.write(
-            table, pa.Table.from_pylist(list(rows), schema=schema), mode="overwrite", schema=schema,
-            partition_by=["event_date"],
-        )  # fmt: skip
+        _write(lakehouse, table, pa.Table.from_pylist(list(rows), schema=schema), ["event_date"])
+
+
+def put_payments(lakehouse: Lakehouse, payments: Sequence[Row], as_of: datetime) -> None:
+    """The marts of events and labels, and the windows of them."""
+    put_marts(lakehouse, payments)
     for windows in BANK.windows:
         window_tables.update(lakehouse, windows, BANK.events, BANK.labels, BANK.window_table(windows), as_of)
 
 
 def put_profiles(lakehouse: Lakehouse, rows: Iterable[Row]) -> None:
-    """The mart of profiles, whole, in no partition: versions of each customer end at the next ones.
-
-    One customer, who pays nothing, has a profile anyway, as an engine makes no table of no rows.
-    """
-    by_known = sorted([*rows, profile(99, START, START, 1)], key=lambda row: row["known_at"])
+    """The mart of profiles, whole, in no partition: versions of each customer end at the next ones."""
+    by_known = sorted(rows, key=lambda row: row["known_at"])
     following: dict[int, datetime] = {}
     versions = []
     for row in reversed(by_known):
         versions.append(row | {"superseded_at": following.get(row["customer_id"])})
         following[row["customer_id"]] = row["known_at"]
-    table = pa.Table.from_pylist(versions, schema=PROFILES)
-    lakehouse.write(BANK.profile_table(PROFILE), table, mode="overwrite", schema=PROFILES)
+    _write(lakehouse, BANK.profile_table(PROFILE), pa.Table.from_pylist(versions, schema=PROFILES), [])
+
+
+def _write(lakehouse: Lakehouse, table: str, rows: pa.Table, partition_by: list[str]) -> None:
+    write_deltalake(lakehouse.path(table), rows, mode="overwrite", partition_by=partition_by)
 
 
 def expected(rows: Iterable[Row], customer: int | None, moment: datetime) -> Row:

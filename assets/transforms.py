@@ -1,7 +1,7 @@
 """dbt models as assets, every dbt test as a blocking check. All models of a use case are one step."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from assets.keys import dbt_model
 from assets.metadata import counts, describe, legible
 from jobs.checks.dbt_models import NOT_EMPTY, not_empty
 from jobs.data_dictionary.dbt_columns import ModelDictionary
-from jobs.lakehouse import dbt_docs
+from jobs.display import listed
+from jobs.lakehouse import dbt_docs, model_refresh
 from jobs.lakehouse import dbt_models as transforms
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings, exported
@@ -92,15 +93,23 @@ def build(
         with transforms.loads_wait(lakehouse, use_case), _chosen_tests(arguments.indirect_selection):
             # A run of some models builds them; a run of all builds those that changed.
             due = models if _is_subset(context) else built.due(models)
-            chosen = arguments.selection_args if due == models else transforms.selection(nodes, due)
+            anew = [model for model in built.changed(models) if model in due]
+            others = [model for model in due if model not in anew]
+            chosen = arguments.selection_args if others == models else transforms.selection(nodes, others)
             tested = built.tested(models)
-            done = transforms.build(lakehouse, use_case, manifest, chosen, tested) if due else transforms.Build()
+            done = transforms.build(lakehouse, use_case, manifest, chosen, tested) if others else transforms.Build()
+            cost = _cost(lakehouse, nodes, anew)
+            if anew and not done.errors:
+                context.log.info(cost)
+                done = done.and_then(model_refresh.refresh(lakehouse, use_case, manifest, nodes, anew))
             built.remember(done, due)
         for model in models:
             if model not in due:
                 yield _up_to_date(lakehouse, translator, nodes["nodes"][model])
         for event in done.finished:
-            yield from _events(context, lakehouse, translator, nodes, event)
+            of_model = _events(context, lakehouse, translator, nodes, event)
+            is_noted = anew[:1] == [event["data"]["node_info"]["unique_id"]]
+            yield from (_noted(each, cost) for each in of_model) if is_noted else of_model
         if done.errors:
             raise dg.Failure("\n".join(done.errors), allow_retries=False)
 
@@ -126,6 +135,18 @@ def _not_empty(key: dg.AssetKey, manifest: Mapping[str, Any], name: str) -> dg.A
         return result
 
     return not_empty_check
+
+
+def _cost(lakehouse: Lakehouse, manifest: Mapping[str, Any], models: Sequence[str]) -> str:
+    """What it takes to build models anew whose SQL changed: the rows that are made again."""
+    tables = [transforms.relation(manifest["nodes"][model]) for model in models]
+    rows = sum(lakehouse.row_count(table) for table in tables if lakehouse.exists(table))
+    return f"the SQL of {listed(tables)} or of what they read changed: {rows:,} rows are made anew"
+
+
+def _noted(event: Any, note: str) -> Any:
+    """An output with a note, which people see of a run."""
+    return event.with_metadata({**event.metadata, "notes": note}) if isinstance(event, dg.Output) else event
 
 
 def _is_subset(context: dg.AssetExecutionContext) -> bool:

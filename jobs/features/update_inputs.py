@@ -39,9 +39,10 @@ def facts_tables(features: WindowFeatures, tables: Tables, facts: FactMart | Non
     return found if facts is None else {**found, FACTS: facts.table}
 
 
-def made_from(features: WindowFeatures, tables: Mapping[str, str]) -> dict[str, Any]:
+def made_from(lakehouse: Lakehouse, features: WindowFeatures, tables: Mapping[str, str]) -> dict[str, Any]:
     """What a table of these features was made from: with another it is made anew."""
-    return {"fingerprint": features.fingerprint, "tables": dict(tables)}
+    refreshed = {table: version for table in tables.values() if (version := lakehouse.refreshed(table)) is not None}
+    return {"fingerprint": features.fingerprint, "tables": dict(tables), "refreshed": refreshed}
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Inputs:
             seen["events"] |= {"stamps": self.stamps.version}
         if self.arrivals is not None:
             seen["events"] |= {"arrivals": self.arrivals.version}
-        return {**made_from(self.features, self.tables), "as_of": self.as_of.isoformat(), "seen": seen}
+        return {**made_from(self.lakehouse, self.features, self.tables), "as_of": self.as_of.isoformat(), "seen": seen}
 
     def _time_of(self, kind: str) -> str:
         """Column of a table that says when its facts happened."""

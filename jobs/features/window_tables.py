@@ -67,8 +67,8 @@ def update(
     tables = {"events": events_table, "labels": labels_table, "decisions": decisions, "arrivals": arrivals}
     with lakehouse.lock(target):
         version, state = lakehouse.version(target), lakehouse.state(target)
-        made_from = update_inputs.made_from(features, update_inputs.facts_tables(features, tables, facts))
-        if version is None or any(state.get(what) != value for what, value in made_from.items()):
+        made_from = update_inputs.made_from(lakehouse, features, update_inputs.facts_tables(features, tables, facts))
+        if version is None or any(state.get(what, {}) != value for what, value in made_from.items()):
             return _write(Inputs.of(lakehouse, features, tables, as_of, facts), target, None, buckets)
         inputs = Inputs.of(lakehouse, features, tables, max(as_of, datetime.fromisoformat(state["as_of"])), facts)
         reached = Changes(inputs, target, state).reached()

@@ -4,7 +4,7 @@ Files, values, contracts, versions, schemas and the commit have modules of their
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,17 @@ from pathlib import Path
 
 import polars as pl
 
-from jobs.ingest import contracts, inspection, load_warnings, quarantine, raw_commit, references, row_outcomes, schemas
+from jobs.ingest import (
+    contracts,
+    inspection,
+    later_columns,
+    load_warnings,
+    quarantine,
+    raw_commit,
+    references,
+    row_outcomes,
+    schemas,
+)
 from jobs.ingest.batches import as_stored, read_batch
 from jobs.ingest.calendar import LAST
 from jobs.ingest.columns_file import columns_file
@@ -75,9 +85,22 @@ def load(
     names = columns_file(inputs.columns, use_case)
     paths, carrier = resolve(use_case, source, inputs)
     with lakehouse.lock(use_case.raw_table(source)):
-        job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress)
-        result = _run(job, find_files(paths)) if paths else _without_file(job)
-    return replace(result, seconds=time.monotonic() - started)
+        job, files = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress), find_files(paths)
+        added = _take_later_columns(job, files)
+        result = _run(job, files) if paths else _without_file(job)
+    return replace(result, seconds=time.monotonic() - started, added=added)
+
+
+def _take_later_columns(job: LoadJob, files: list[Path]) -> dict[str, int]:
+    """Give a table the columns that were declared since; each with how many of its rows got one of these values."""
+    if not (names := later_columns.of(job.lakehouse, job.use_case, job.source)):
+        return {}
+    later_columns.without(job.source, names)
+    expected = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
+    batch = _read(job, files, expected, first=False, later=names) if files else None
+    if batch is not None:
+        schemas.record(job.schema_folder, job.source, batch.schema)
+    return dict.fromkeys(names, later_columns.add(job, names, batch))
 
 
 def _without_file(job: LoadJob) -> LoadResult:
@@ -148,14 +171,17 @@ def _unchanged(job: LoadJob, recalled: Remembered) -> LoadResult:
     return replace(result, version=version, findings=(*findings, *load_warnings.nothing_loaded()))
 
 
-def _read(job: LoadJob, files: list[Path], expected: Mapping[str, str], first: bool) -> Batch:
+def _read(
+    job: LoadJob, files: list[Path], expected: Mapping[str, str], first: bool, later: Sequence[str] = ()
+) -> Batch:
+    """later: columns that were not declared when the schema of the files was recorded."""
     source = job.source
     carried = [s for s in job.use_case.sources if s.carried_by == source.name]
     declared = [name for s in carried for c in s.columns for name in c.file_names]
     inspected = inspection.inspect(source, files, job.names, expected, job.carrier, declared)
     batch = None if inspected.problems else read_batch(source, inspected, job.names, expected, job.now)
     found = batch.schema if batch else inspected.schema
-    schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first)
+    schemas.check(job.schema_folder, source, inspected, found, job.use_case.name, first=first, later=later)
     assert batch is not None, "a check of files with problems raises"
     references.check_types(source, batch, expected)
     batch = as_stored(source, batch, partial(references.stored_values, job.lakehouse, job.use_case, source))

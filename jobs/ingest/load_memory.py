@@ -50,6 +50,8 @@ class LoadResult:
     """Appended rows that were known at the very moment of the event that they are about."""
     dates_alone: int = 0
     """Rows that were known at a date without a time, which means the end of that day."""
+    added: Mapping[str, int] = field(default_factory=dict)
+    """Columns that were declared after the table was made -> rows that got values of them."""
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
 
@@ -64,6 +66,9 @@ class LoadResult:
             "released from quarantine": self.released,
             **{f"quarantined: {reason}": rows for reason, rows in self.quarantined.items()},
         }
+        if self.added:
+            rows = max(self.added.values())
+            shown["columns declared later"] = f"{', '.join(self.added)}: values for {rows:,} known rows"
         if self.undeclared:
             shown["columns left out"] = ", ".join(self.undeclared)
         if self.zone_assumed:
@@ -150,7 +155,7 @@ def _memory(stored: Any) -> dict[str, Any]:
 
 def _to_json(done: Remembered) -> dict[str, Any]:
     stored = asdict(done)
-    result = {k: v for k, v in stored["result"].items() if k not in ("findings", "days", "version", "seconds")}
+    result = {k: v for k, v in stored["result"].items() if k not in ("added", "findings", "days", "version", "seconds")}
     return {**stored, "result": result}
 
 

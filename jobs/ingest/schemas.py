@@ -3,7 +3,8 @@
 What the schema of a file is: see `jobs.ingest.inspection`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,19 @@ def changes(source: Source, expected: FileSchema, actual: FileSchema) -> list[st
 
 
 def check(
-    folder: Path, source: Source, inspected: Inspection, found: FileSchema, use_case: str, *, first: bool = False
-) -> None:
+    folder: Path, source: Source, inspected: Inspection, found: FileSchema, use_case: str, *,
+    first: bool = False, later: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Compare what was found in files with what was recorded, unless this is the first load of a table.
+
+    Columns that were declared `later` than that are as they are found.
 
     Raises SchemaChanged if that differs; InputError if the files cannot be
     loaded at all.
     """
     before = None if first else recorded(folder, source)
+    if before is not None:
+        before = replace(before, columns={**before.columns, **{n: t for n, t in found.columns.items() if n in later}})
     if before is not None and (lines := changes(source, before, found)):
         raise SchemaChanged(
             f"{_changed_file(source, before, inspected)}: the columns of {source.name} changed: {'; '.join(lines)}. "

@@ -27,6 +27,8 @@ from jobs.use_case import UseCase
 SCRATCH = "_merge"
 LOAD = "loaded_in"
 """The column of the number of the load that a row came or changed with."""
+SQL = "sql"
+"""What is recorded of a model's text."""
 RESULTS = ("LogModelResult", "LogTestResult")
 NO_RESULTS = "--no-write-json"
 """dbt's manifest and results as files, which nobody reads: they take a fifth of its time on a day's rows."""
@@ -43,6 +45,10 @@ class Build:
 
     finished: list[dict[str, Any]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def and_then(self, more: "Build") -> "Build":
+        """This, and what was done after it."""
+        return Build(self.finished + more.finished, self.errors + more.errors)
 
     def listen(self, message: Any) -> None:
         """Record an event of dbt; called from its threads."""
@@ -71,8 +77,7 @@ def build(
     from dbt.contracts.graph.manifest import Manifest
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
-    scheduled = {use_case.name: scheduled_times(lakehouse, use_case)} if use_case.schedule else {}
-    done, variables = Build(), ["--vars", json.dumps({"tested": dict(tested or {}), "scheduled": scheduled})]
+    done, variables = Build(), _variables(lakehouse, use_case, tested)
     with session(lakehouse, use_case), log_closed():
         result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
             ["build", NO_RESULTS, *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]
@@ -82,6 +87,27 @@ def build(
     if not result.success and not done.errors:
         done.errors.append(str(result.exception or "dbt build failed"))
     return done
+
+
+def compiled(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> dict[str, str]:
+    """Model -> its SQL for the engine, of the nodes that `selection` names; those that do not compile are left out."""
+    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
+
+    nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
+    with session(lakehouse, use_case), log_closed():
+        result: Any = dbtRunner(manifest=nodes).invoke(
+            ["compile", NO_RESULTS, *selection, *_variables(lakehouse, use_case),
+             *options(lakehouse.settings, target(lakehouse.settings))]
+        )  # fmt: skip
+    found = result.result.results if result.result else ()
+    return {each.node.unique_id: each.node.compiled_code for each in found if each.node.compiled_code}
+
+
+def _variables(lakehouse: Lakehouse, use_case: UseCase, tested: Mapping[str, int] | None = None) -> list[str]:
+    """dbt's option of what SQL cannot know by itself."""
+    scheduled = {use_case.name: scheduled_times(lakehouse, use_case)} if use_case.schedule else {}
+    return ["--vars", json.dumps({"tested": dict(tested or {}), "scheduled": scheduled})]
 
 
 class Built:
@@ -97,9 +123,25 @@ class Built:
 
         def is_due(model: str) -> bool:
             inputs = self.manifest["parent_map"][model]
-            return before.get(model) != now[model] or any(is_due(node) for node in inputs if node in now)
+            recorded = {SQL: now[model][SQL], **before.get(model, {})}
+            return recorded != now[model] or any(is_due(node) for node in inputs if node in now)
 
         return [model for model in models if is_due(model)]
+
+    def changed(self, models: Sequence[str]) -> list[str]:
+        """Those of `models` whose table other SQL made, and those that read of such; of a table made before this was
+        recorded, its SQL counts as the same."""
+        before = self._read()
+
+        def is_changed(model: str) -> bool:
+            sql = before.get(model, {}).get(SQL)
+            inputs = self.manifest["parent_map"][model]
+            return (sql is not None and sql != self._sql(model)) or any(is_changed(n) for n in inputs if n in models)
+
+        return [model for model in models if is_changed(model)]
+
+    def _sql(self, model: str) -> str:
+        return str(self.manifest["nodes"][model]["checksum"]["checksum"])
 
     def tested(self, models: Sequence[str]) -> dict[str, int]:
         """The last load in those of `models` that are as they were when all their tests passed, and number loads.
@@ -137,7 +179,11 @@ class Built:
         tables = {node: relation(declared[node]) for nodes in read.values() for node in nodes}
         versions = self.lakehouse.versions(sorted(set(tables.values())))
         return {
-            model: {"project": self.project, "versions": {tables[node]: versions[tables[node]] for node in nodes}}
+            model: {
+                "project": self.project,
+                SQL: self._sql(model),
+                "versions": {tables[node]: versions[tables[node]] for node in nodes},
+            }
             for model, nodes in read.items()
         }
 

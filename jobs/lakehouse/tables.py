@@ -35,6 +35,8 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
+REFRESHED = "evergreen.refreshed"
+"""Table property: the version that other SQL was told to make all rows for (`jobs.lakehouse.model_refresh`)."""
 PARTITION = "event_date"
 """The column of daily partitions, of every table that has them."""
 NO_DAY = "date '9999-12-31'"
@@ -266,13 +268,29 @@ class Lakehouse:
         )  # fmt: skip
         self.set_properties(table, {}, state)
 
+    def replace_rows(
+        self, table: str, rows: pa.Table, state: Mapping[str, Any], partition_by: Sequence[str] | None = None
+    ) -> None:
+        """Give a table other columns and all of its rows anew, in one commit; in this process."""
+        write_deltalake(
+            self.delta(table), rows, mode="overwrite", schema_mode="overwrite",
+            partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state),
+        )  # fmt: skip
+        self.set_properties(table, {}, state)
+
+    def refreshed(self, table: str) -> str | None:
+        """The version at which all rows of a table were last made anew by other SQL; None: never."""
+        return None if not self.exists(table) else self.snapshot(table).metadata().configuration.get(REFRESHED)
+
     def set_properties(self, table: str, properties: Mapping[str, str], state: Mapping[str, Any] | None = None) -> None:
         """Set table properties, and those of `file_statistics`, where they differ; `state` goes on."""
         delta = self.delta(table)
         metadata = delta.metadata()
         needed = {**properties, **file_statistics.properties(table_log.schema(delta), metadata.partition_columns)}
         if needed.items() - metadata.configuration.items():
-            delta.alter.set_table_properties(needed, commit_properties=keeping(state or {}))
+            # Properties of our own, too.
+            commit = keeping(state or {})
+            delta.alter.set_table_properties(needed, raise_if_not_exists=False, commit_properties=commit)
 
     def state(self, table: str, version: int | None = None) -> dict[str, Any]:
         """State of the last Evergreen commit of a table, until `version` ({} if none): what its rows were made from."""

@@ -15,7 +15,7 @@ from jobs.error_messages import in_words
 from jobs.errors import EvergreenError
 from jobs.feature_store import served_views, view_changes
 from jobs.feature_store.served_views import ServedView
-from jobs.feature_store.store import declarations_hash, open_store, quiet
+from jobs.feature_store.store import declarations_hash, open_store, project_of, quiet
 from jobs.lakehouse.tables import Lakehouse
 from jobs.settings import Settings
 from jobs.state_files import file_lock, read_memory, replace_json
@@ -72,7 +72,8 @@ class _Memory:
         self.path: Path = settings.state / use_case.name / "online.json"
         url = str(settings.online_store_url or "sqlite")
         self.exists = url != "sqlite" or (settings.home / "feast" / "online.db").exists()
-        self.made_for = {"declared": declarations_hash(settings, use_case), "store": url}
+        declared = declarations_hash(settings, use_case)
+        self.made_for = {"declared": declared, "store": url, "project": project_of(use_case)}
         self.views: dict[str, dict[str, Any]] = read_memory(self.path, _views) or {}
 
     def last(self, view: str) -> dict[str, Any] | None:

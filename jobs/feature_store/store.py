@@ -64,12 +64,18 @@ def open_store(
 
     from jobs.feature_store.offline_store import LakehouseOfflineStoreConfig, use_lakehouse
 
-    config = RepoConfig(**_configuration(lakehouse.settings, versions or {}))
+    config = RepoConfig(**_configuration(lakehouse.settings, use_case, versions or {}))
     if isinstance(config.offline_store, LakehouseOfflineStoreConfig):
         use_lakehouse(config, lakehouse)
     store = FeatureStore(config=config)
     _apply(store, lakehouse.settings, use_case)
     return store
+
+
+def project_of(use_case: UseCase, declared: str = "evergreen") -> str:
+    """Feast's project of a use case, which names in its registry and its online store belong to: two use cases with
+    views of one name do not meet there."""
+    return f"{declared}_{use_case.name}"
 
 
 def import_feast() -> None:
@@ -90,13 +96,13 @@ def import_feast() -> None:
             del sys.modules["torch"]
 
 
-def _configuration(settings: Settings, versions: Mapping[str, int | None]) -> dict[str, Any]:
+def _configuration(settings: Settings, use_case: UseCase, versions: Mapping[str, int | None]) -> dict[str, Any]:
     import yaml
 
     own = settings.feature_repo / "feature_store.yaml"
     file = own if own.exists() else ROOT / "feature_repo" / "feature_store.yaml"
     options: dict[str, Any] = yaml.safe_load(file.read_text().replace("${EVERGREEN_HOME}", str(settings.home)))
-    options["repo_path"] = settings.feature_repo
+    options["repo_path"], options["project"] = settings.feature_repo, project_of(use_case, options["project"])
     if isinstance(registry := options.get("registry"), dict) and "://" not in str(registry.get("path")):
         registry.setdefault("registry_store_type", "jobs.feature_store.registry_file.WholeFileRegistryStore")
     options["offline_store"] |= {
@@ -137,10 +143,10 @@ def _apply(store: FeatureStore, settings: Settings, use_case: UseCase) -> None:
     declared = _registered_hash(settings, use_case)
     registry = settings.home / "feast" / "registry.db"
     with file_lock(settings.home / "locks" / "feast.lock"):
-        services = services_in(registry)
+        services = services_in(registry, store.project)
         if use_case.feature_service in services and applied.exists() and applied.read_text() == declared:
             return
-        if not services:
+        if not is_whole(registry):
             registry.unlink(missing_ok=True)  # Feast would read it before it writes
         objects = declared_objects(settings, use_case)
         with quiet():
@@ -185,14 +191,15 @@ def is_whole(registry: Path) -> bool:
     return bool(services_in(registry))
 
 
-def services_in(registry: Path) -> set[str]:
-    """Names of the feature services in a registry of Feast; none if the file is no registry."""
+def services_in(registry: Path, project: str | None = None) -> set[str]:
+    """Names of the feature services of a project (None: of all) in a registry of Feast; none if it is no registry."""
     import_feast()
     from feast.protos.feast.core.Registry_pb2 import Registry
     from google.protobuf.message import DecodeError
 
     try:
-        return {each.spec.name for each in Registry.FromString(registry.read_bytes()).feature_services}
+        services = Registry.FromString(registry.read_bytes()).feature_services
+        return {each.spec.name for each in services if project is None or each.spec.project == project}
     except (DecodeError, OSError):
         return set()
 

@@ -84,3 +84,26 @@ def test_a_pair_has_its_own_features_in_tables_joins_and_online(home: Settings, 
 
     with quiet(), pytest.raises(Invalid, match="expected the entities of customer_id, terminal_id, found customer_id"):
         feature_view(FRAUD, PAIRS, entity(FRAUD, "customer_id", "A cardholder."), DAY)
+
+
+@pytest.mark.embedded
+def test_two_use_cases_with_views_and_services_of_equal_names_do_not_meet(home: Settings, tmp_path: Path) -> None:
+    cards = replace(USE_CASE, name="cards", events="cards.transactions", labels="cards.labels")
+    (tmp_path / "repo").mkdir()
+    (tmp_path / "repo" / "fraud_features.py").write_text(DECLARED)
+    of_cards = DECLARED.replace("FRAUD", "CARDS").replace("import CARDS", "import FRAUD")
+    made = "from dataclasses import replace\n\nCARDS = replace(FRAUD, name='cards')\nPAIRS ="
+    (tmp_path / "repo" / "cards_features.py").write_text(of_cards.replace("PAIRS =", made, 1))
+    lakehouse = attach(replace(home, feature_repo=tmp_path / "repo"))
+    for use_case, count in ((USE_CASE, len(PAIR_OF)), (cards, 1)):
+        put(lakehouse, use_case.events, [payment(number) for number in range(count)], EVENT_SCHEMA)
+        table = use_case.window_table(PAIRS)
+        window_tables.update(lakehouse, PAIRS, use_case.events, None, table, AS_OF)
+        materialization.materialize(lakehouse, use_case, AS_OF)
+    for use_case, rows, seen in ((USE_CASE, 3, 2), (cards, 1, 0)):
+        online = online_store.equals_tables(lakehouse, use_case, AS_OF)
+        assert online.passed and online.numbers["rows"] == rows
+        store = open_store(lakehouse, use_case)
+        assert store.project == f"evergreen_{use_case.name}"
+        found = store.get_online_features(["pair_windows:seen_90d_before"], [{"customer_id": 1, "terminal_id": 23}])
+        assert found.to_dict()["seen_90d_before"] == [seen]

@@ -7,16 +7,12 @@ from feast import FeatureService, Field, RequestSource
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, Int64, UnixTimestamp
 
-from jobs.feature_store.views import entity, feature_view, tags
-from jobs.use_cases.fraud import (
-    CUSTOMER_TERMINAL_WINDOWS,
-    CUSTOMER_WINDOWS,
-    FRAUD,
-    PAYMENT_AMOUNT,
-    PAYMENT_TIME,
-    TERMINAL_WINDOWS,
-)
+from jobs.feature_store.views import entity, feature_view, profile_view, tags
+from jobs.use_cases import fraud as built_in
+from jobs.use_cases.catalog import as_declared
+from jobs.use_cases.fraud import PAYMENT_AMOUNT, PAYMENT_TIME
 
+FRAUD = as_declared(built_in.FRAUD)
 OWNER = FRAUD.owners[0]
 # Most windows end by then: older values would describe a customer who has not been seen since.
 TTL = timedelta(days=30)
@@ -24,9 +20,11 @@ TTL = timedelta(days=30)
 customer = entity(FRAUD, "customer_id", "A cardholder.")
 terminal = entity(FRAUD, "terminal_id", "A point of sale.")
 
-customer_windows = feature_view(FRAUD, CUSTOMER_WINDOWS, customer, TTL)
-terminal_windows = feature_view(FRAUD, TERMINAL_WINDOWS, terminal, TTL)
-customer_terminal_windows = feature_view(FRAUD, CUSTOMER_TERMINAL_WINDOWS, [customer, terminal], TTL)
+entities = {"customer_id": customer, "terminal_id": terminal}
+windows = {each.name: feature_view(FRAUD, each, [entities[key] for key in each.keys], TTL) for each in FRAUD.windows}
+profiles = [profile_view(FRAUD, each, entities[FRAUD.source(each.source).key[0]]) for each in FRAUD.profiles]
+# Feast finds what stands in a module under a name.
+globals().update({view.name: view for view in (*windows.values(), *profiles)})
 
 payment = RequestSource(
     name="payment",
@@ -67,7 +65,7 @@ def payment_time(inputs: pd.DataFrame) -> pd.DataFrame:
 @on_demand_feature_view(
     sources=[
         payment,
-        customer_windows[
+        windows["customer_windows"][
             [
                 "customer_amount_mean_30d",
                 "customer_amount_std_30d",
@@ -105,7 +103,7 @@ def payment_amount(inputs: pd.DataFrame) -> pd.DataFrame:
 
 fraud = FeatureService(
     name=FRAUD.feature_service,
-    features=[customer_windows, terminal_windows, customer_terminal_windows, payment_time, payment_amount],
+    features=[*windows.values(), *profiles, payment_time, payment_amount],
     description="Everything the fraud models see next to the payment's amount.",
     owner=OWNER,
     tags=tags(FRAUD),

@@ -8,16 +8,21 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
 from jobs.feature_store.views import entity, feature_view, tags
-from jobs.use_cases.returns import BUYER_WINDOWS, ITEM_WINDOWS, LINE_RATIOS, RETURNS
+from jobs.use_cases import returns as built_in
+from jobs.use_cases.catalog import as_declared
+from jobs.use_cases.returns import LINE_RATIOS
 
+RETURNS = as_declared(built_in.RETURNS)
 OWNER = RETURNS.owners[0]
 TTL = timedelta(days=90)
 
 buyer = entity(RETURNS, "buyer_id", "A customer of the shop.")
 item = entity(RETURNS, "item_id", "An article of the shop.")
 
-buyer_windows = feature_view(RETURNS, BUYER_WINDOWS, buyer, TTL)
-item_windows = feature_view(RETURNS, ITEM_WINDOWS, item, TTL)
+entities = {"buyer_id": buyer, "item_id": item}
+windows = {each.name: feature_view(RETURNS, each, [entities[k] for k in each.keys], TTL) for each in RETURNS.windows}
+# Feast finds what stands in a module under a name.
+globals().update({view.name: view for view in windows.values()})
 
 line = RequestSource(
     name="line",
@@ -32,7 +37,7 @@ line = RequestSource(
 
 
 @on_demand_feature_view(
-    sources=[line, item_windows[["item_price_mean_30d", "item_quantity_mean_30d"]]],
+    sources=[line, windows["item_windows"][["item_price_mean_30d", "item_quantity_mean_30d"]]],
     schema=[
         Field(name="price_to_item_mean_30d", dtype=Float64),
         Field(name="quantity_to_item_mean_30d", dtype=Float64),
@@ -54,7 +59,7 @@ def line_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
 
 returns = FeatureService(
     name=RETURNS.feature_service,
-    features=[buyer_windows, item_windows, line_ratios],
+    features=[*windows.values(), line_ratios],
     description="Everything the returns models see next to the line's own numbers.",
     owner=OWNER,
     tags=tags(RETURNS),

@@ -14,9 +14,9 @@ def enter(settings: Settings) -> None:
     if settings.project is None:
         return
     from jobs.projects import assembly
-    from jobs.use_cases.catalog import BROKEN, USE_CASES
+    from jobs.use_cases.catalog import BROKEN, BUILT_IN, USE_CASES
 
     os.environ[PROJECT_VARIABLE] = str(settings.project)
     for place, why in BROKEN.items():
         complain(f"{place} is left out: {why}")
-    assembly.assemble(settings, settings_module.project(), USE_CASES)
+    assembly.assemble(settings, settings_module.project(), USE_CASES, BUILT_IN)

@@ -22,16 +22,24 @@ Files = dict[str, bytes]
 """Path in a folder -> content."""
 DBT, FEATURES = "dbt", "features"
 """Folders of a project."""
+EXTRA = "macros/declared_extra.sql"
+"""What a project declares beside a built-in use case, for SQL."""
 
 
-def assemble(settings: Settings, project: ProjectFile | None, use_cases: Sequence[UseCase]) -> None:
-    """Bring the folders in line with the project as it is now; nothing without one."""
+def assemble(
+    settings: Settings, project: ProjectFile | None, use_cases: Sequence[UseCase], built_in: Sequence[UseCase]
+) -> None:
+    """Bring the folders in line with the project as it is now; nothing without one.
+
+    Args:
+        use_cases: of the project. built_in: those of the package, whose files one of their name has, too.
+    """
     if project is None:
         return
     with file_lock(settings.home / "locks" / "project.lock"):
         for folder, wanted in {
-            settings.dbt_project: _dbt(project, use_cases),
-            settings.feature_repo: _features(project, use_cases),
+            settings.dbt_project: _dbt(project, use_cases, built_in),
+            settings.feature_repo: _features(project, use_cases, [each.name for each in built_in]),
         }.items():
             if folder.parent == settings.home / ASSEMBLED:  # another one was named by the environment
                 _write(folder, wanted)
@@ -42,26 +50,39 @@ def base_files(folder: str) -> Iterator[tuple[str, bytes]]:
     return _files(ROOT / folder)
 
 
-def _dbt(project: ProjectFile, use_cases: Sequence[UseCase]) -> Files:
+def _dbt(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[UseCase]) -> Files:
     base = ROOT / "dbt_project"
     files = {name: content for name, content in _files(base) if not name.startswith("models/")}
     own = dict(_files(project.folder / DBT))
     written = {Path(name).name for name in own}
+    originals, extra = {each.name: each for each in built_in}, {}
     for use_case in use_cases:
-        if use_case.name in project.built_in:
+        if use_case.name in originals:
             files |= {n: content for n, content in _files(base) if f"/{use_case.name}/" in n}
+            extra |= _extra_columns(use_case, originals[use_case.name])
         else:
             made = standard_models(use_case).items()
             files |= {f"models/{n}": text.encode() for n, text in made if Path(n).name not in written}
+    files[EXTRA] = f"{{% macro declared_extra() %}}{{{{ return({extra!r}) }}}}{{% endmacro %}}\n".encode()
     return files | own
 
 
-def _features(project: ProjectFile, use_cases: Sequence[UseCase]) -> Files:
+def _extra_columns(use_case: UseCase, original: UseCase) -> dict[str, list[str]]:
+    """`use case.source` -> columns that a project declares beside those of the built-in use case."""
+    found = {}
+    for source in original.sources:
+        known = [column.name for column in source.columns]
+        more = [column.name for column in use_case.source(source.name).columns if column.name not in known]
+        found |= {f"{use_case.name}.{source.name}": more} if more else {}
+    return found
+
+
+def _features(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[str]) -> Files:
     base, own = ROOT / "feature_repo", dict(_files(project.folder / FEATURES))
     files = {"feature_store.yaml": (base / "feature_store.yaml").read_bytes()}
     for use_case in use_cases:
         name = f"{use_case.name}_features.py"
-        if use_case.name in project.built_in:
+        if use_case.name in built_in:
             files[name] = (base / name).read_bytes()
         elif name not in own and (place := _place(use_case, project.use_cases)):
             files[name] = standard_views(use_case, place).encode()

@@ -72,3 +72,8 @@ def _of_here() -> tuple[tuple[UseCase, ...], Mapping[str, str]]:
 
 USE_CASES, BROKEN = _of_here()
 """Those that can be had; and what is told of those that cannot."""
+
+
+def as_declared(built_in: UseCase) -> UseCase:
+    """A built-in use case as the project that one works in declares it, such as with further columns; else as it is."""
+    return next((each for each in USE_CASES if each.name == built_in.name), built_in)

@@ -100,7 +100,7 @@ def test_settings_are_those_of_the_next_project_above(shop: Path, monkeypatch: p
 def assembled(shop: Path, **more: Any) -> settings.Settings:
     own = settings.load({"EVERGREEN_PROJECT": str(shop)})
     file = project_file.read(shop)
-    assembly.assemble(own, file, catalog.declared(file)[0])
+    assembly.assemble(own, file, catalog.declared(file)[0], catalog.BUILT_IN)
     return own
 
 
@@ -142,6 +142,7 @@ def test_standard_models_of_fraud_are_those_that_were_written_by_hand() -> None:
     """As far as declarations go: the payments; its labels are called by a column that SQL renames."""
     made = standard_models(FRAUD)["marts/fraud/fraud__transactions.sql"]
     by_hand = (settings.ROOT / "dbt_project/models/marts/fraud/fraud__transactions.sql").read_text()
+    by_hand = by_hand.replace("{{ also('fraud', 'transactions') }}", "")
     assert "".join(made.split()).partition("with")[2] == "".join(by_hand.split()).partition("with")[2]
 
 
@@ -162,3 +163,26 @@ def test_the_test_of_a_new_project_passes(shop: Path) -> None:
     done = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+def test_a_built_in_use_case_with_further_columns_keeps_its_sql_and_its_features(shop: Path) -> None:
+    (shop / "use_cases" / "cards.py").write_text(
+        """from dataclasses import replace
+
+from jobs.use_case import Column
+from jobs.use_cases.fraud import CUSTOMERS, FRAUD, FRAUD_REPORTS, PROBLEM, TERMINALS, TRANSACTIONS
+
+CHANNEL = Column("channel", "category", nullable=True, optional=True)
+CARDS = replace(
+    FRAUD,
+    sources=(replace(TRANSACTIONS, columns=(*TRANSACTIONS.columns, CHANNEL)), FRAUD_REPORTS, CUSTOMERS, TERMINALS),
+    problem=replace(PROBLEM, inputs=(*PROBLEM.inputs, "channel")),
+)
+"""
+    )
+    rewrite(shop, "[project]\nname = 'shop'\nuse_cases = ['use_cases.cards:CARDS', 'use_cases.shop:USE_CASE']")
+    own = assembled(shop)
+    dbt = own.dbt_project
+    assert "{'fraud.transactions': ['channel']}" in (dbt / "macros" / "declared_extra.sql").read_text()
+    assert "also('fraud', 'transactions')" in (dbt / "models/marts/fraud/fraud__transactions.sql").read_text()
+    assert "as_declared" in (own.feature_repo / "fraud_features.py").read_text()

@@ -20,6 +20,7 @@ select
     customer_id,
     terminal_id,
     tx_amount,
+    {{ also('fraud', 'transactions') }}
     known_at,
     version,
     superseded_at,

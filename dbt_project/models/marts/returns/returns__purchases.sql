@@ -16,6 +16,7 @@ select
     item_id,
     quantity,
     unit_price,
+    {{ also('returns', 'lines') }}
     amount,
     is_abroad,
     known_at,

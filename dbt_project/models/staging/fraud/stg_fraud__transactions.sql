@@ -7,6 +7,7 @@ select
     customer_id,
     terminal_id,
     tx_amount,
+    {{ also('fraud', 'transactions') }}
     known_at,
     loaded_in,
     event_date

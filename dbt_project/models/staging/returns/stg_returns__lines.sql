@@ -9,6 +9,7 @@ select
     upper(trim(item_id)) as item_id,
     quantity,
     unit_price,
+    {{ also('returns', 'lines') }}
     quantity * unit_price as amount,
     coalesce(country <> 'United Kingdom', false) as is_abroad,
     known_at,

@@ -64,7 +64,7 @@ def _profile(
     if missing := [name for name in needed if name not in held.names]:
         raise Invalid(f"{table}: expected the columns {missing}, found none; run `evergreen run`")
     types = {name: ColumnType(kind_of(name, held.field(name).type)) for name in profile.columns}
-    return ProfileColumns(table, source.key[0], source.event_time, types)
+    return ProfileColumns(source.name, table, source.key[0], source.event_time, types)
 
 
 @dataclass(frozen=True)

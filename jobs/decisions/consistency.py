@@ -6,7 +6,7 @@ its stamp on. A difference is a fault: in the evaluator, in the state of a worke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,17 @@ from jobs.decisions import base_tables, log_contents
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore
-from jobs.decisions.log_contents import Base, Decided, EventCame, Explored, LabelCame, Reviewed, Shadow, VersionCame
+from jobs.decisions.log_contents import (
+    Base,
+    Decided,
+    EventCame,
+    Explored,
+    LabelCame,
+    ProfileCame,
+    Reviewed,
+    Shadow,
+    VersionCame,
+)
 from jobs.feature_store.point_in_time_kernel import JoinRules, join
 from jobs.features.clock import filled
 from jobs.features.window_kernel import compute
@@ -64,6 +74,8 @@ class _Told:
     decided: list[Decided] = field(default_factory=list)
     replaced: dict[str, dict[Any, int]] = field(default_factory=lambda: {"events": {}, "labels": {}})
     """When the version that tables have of an event, or of its label, was superseded."""
+    profiles: dict[str, list[tuple[int, ProfileCame]]] = field(default_factory=dict)
+    """By source, with their stamps."""
     _last: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
 
     def take(self, record: Record, absorbed: Absorbed) -> None:
@@ -71,6 +83,8 @@ class _Told:
         stamp = record.stamp
         if isinstance(content, Decided):
             self.decided.append(content)
+        elif isinstance(content, ProfileCame):
+            self.profiles.setdefault(content.source, []).append((stamp, content))
         elif isinstance(content, Base | Shadow | Explored | Reviewed) or absorbed.has(stamp, content):
             return
         elif isinstance(content, EventCame):
@@ -123,7 +137,11 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     if decided:
         events = _together(tables.events, told.events, told.replaced["events"], schema)
         labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
-        _compare(found, rows, base, decided, recomputed(rows, events, labels, tables.profiles))
+        profiles = {
+            each.table: _with_told(each, tables.profiles[each.table], told.profiles.get(each.source, []), base.moment)
+            for each in rows.profiles
+        }
+        _compare(found, rows, base, decided, recomputed(rows, events, labels, profiles))
     return found
 
 
@@ -173,6 +191,45 @@ def recomputed(
         for id, value in zip(order, columns[name].to_pylist(), strict=True):
             found[id][name] = value
     return found
+
+
+def _with_told(
+    profile: ProfileColumns, table: pa.Table, told: Sequence[tuple[int, ProfileCame]], moment: int
+) -> pa.Table:
+    """The rows of a profile and those that the log told after a moment, which are known from their stamps on.
+
+    A version that was told when one of the same event time and known later was there already is never the answer.
+    """
+    new = [(stamp, came) for stamp, came in told if stamp > moment]
+    if not new:
+        return table
+    columns: dict[str, list[Any]] = {name: [came.values.get(name) for _, came in new] for name in profile.types}
+    columns |= {profile.key: [came.key for _, came in new], profile.event: [came.happened for _, came in new]}
+    columns |= {"known_at": [max(stamp, came.known) for stamp, came in new], "superseded_at": [None] * len(new)}
+    rows = pa.table({name: _typed(columns[name], table.schema.field(name).type) for name in table.column_names})
+    known_first = pa.array([came.known for _, came in new], pa.int64()).cast(_INSTANT)
+    both = pa.concat_tables([
+        table.append_column("order", table.column("known_at").cast(_INSTANT)), rows.append_column("order", known_first),
+    ])  # fmt: skip
+    both = both.sort_by([("known_at", "ascending"), ("order", "ascending")])
+    last: dict[tuple[Any, Any], Any] = {}
+    kept = []
+    for place, key, event, order in _rows(both, profile.key, profile.event, "order"):
+        if last.get((key, event), order) <= order:
+            last[key, event] = order
+            kept.append(place)
+    return both.take(pa.array(kept, pa.int64())).drop_columns(["order"])
+
+
+def _rows(table: pa.Table, *names: str) -> Iterable[tuple[Any, ...]]:
+    return zip(range(len(table)), *(table.column(name).to_pylist() for name in names), strict=True)
+
+
+def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as the log has them, moments in microseconds since 1970, in the type of a table."""
+    if pa.types.is_timestamp(kind):
+        return pa.array(values, pa.int64()).cast(_INSTANT).cast(kind)
+    return pa.array(values, kind)
 
 
 def _joined(profile: ProfileColumns, targets: pa.Table, table: pa.Table) -> dict[str, Any]:

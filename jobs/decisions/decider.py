@@ -28,15 +28,19 @@ from jobs.decisions.log_contents import (
     Decided,
     EventCame,
     Fact,
+    ProfileCame,
     Shadow,
     Telling,
 )
+from jobs.decisions.profiles import KnownProfiles
 from jobs.decisions.scores import Baseline, Score, Scored
 from jobs.decisions.started import Awaited, Begun, Started
 from jobs.errors import Invalid
 from jobs.online.evaluation import Value
 from jobs.online.log_records import Answer, Conflict, Entry, Log, OfEntity, Record, Seen
 
+PROFILES = "profiles"
+"""What a store calls the list of all versions of profiles that tables have gained."""
 LOG = logging.getLogger("evergreen.serve")
 
 
@@ -47,6 +51,7 @@ class Decider:
         self.rows, self.schema, self.log, self.states = rows, schema, log, states
         self.undecided: dict[str, int] = {}
         """Stamps of events of the log that nobody has decided about yet, by id as text, where all of it is read."""
+        self.profiles = KnownProfiles(states.base.profiles, states.base.moment)
         self.turn = threading.RLock()
         """Held by whoever appends, folds or enters."""
 
@@ -172,7 +177,7 @@ class Decider:
         try:
             if started.unfound is None:
                 started.find()
-                profiles = self.states.base.profiles.values(started.values, started.stamp)
+                profiles = self.profiles.values(started.values, started.stamp)
                 return self.rows.row(started.values, started.event.happened, started.found, profiles)  # type: ignore[arg-type]
         except Exception as error:  # an event that is in the log is decided
             started.give_up(f"features could not be computed: {type(error).__name__}")
@@ -223,6 +228,7 @@ class Decider:
                 return None
             change = self.states.change(record.stamp, came)
             self.refresh(self.states.places(change))
+            self.refresh_profiles()
             return Started(
                 change.event, record.stamp, change.event.values, self.states.again(change), time.perf_counter()
             )
@@ -261,6 +267,30 @@ class Decider:
                 self.states.wait(change.at(record.stamp, record.start))
                 return record
 
+    def tell_profiles(self, versions: Sequence[ProfileCame]) -> int:
+        """Append versions of profiles that tables have gained, and fold them; how many the log did not have yet.
+
+        Raises OSError if the log does not take one.
+        """
+        with self.turn:
+            seen = [(PROFILES, self.profiles.seen)]
+            entries = [
+                Entry(log_contents.profile_name(each), log_contents.encode(each), seen, is_kept=True)
+                for each in versions
+            ]
+            answers = self.log.append_all(entries)
+            return sum(self._told_profile(each, answer) for each, answer in zip(versions, answers, strict=True))
+
+    def _told_profile(self, came: ProfileCame, answer: Answer) -> bool:
+        if isinstance(answer, Exception):
+            raise answer
+        self.follow(answer.before)
+        if answer.is_new:
+            for of_profiles in answer.of_entities:
+                self._fold_profiles(of_profiles)
+            self.profiles.add(answer.record.stamp, came)
+        return answer.is_new
+
     def told(self, id: Any) -> list[Record]:
         """What was told about an event, in order, as far as this worker has read the log."""
         records: list[Record] = []
@@ -280,6 +310,19 @@ class Decider:
                 for place, name in zip(places, names_of(places), strict=True):
                     self._fold_of(place, self.log.facts((name, self.states.seen(place))))  # type: ignore[attr-defined]
 
+    def refresh_profiles(self) -> None:
+        """Bring profiles up to date, where a worker reads of entities alone."""
+        if self.log.by_entity and self.rows.profiles:
+            with self.turn:
+                self._fold_profiles(self.log.facts((PROFILES, self.profiles.seen)))  # type: ignore[attr-defined]
+
+    def _fold_profiles(self, of_profiles: OfEntity) -> None:
+        if of_profiles.is_whole:
+            self.profiles.forget()
+        for stamp, content in of_profiles.facts:
+            self.profiles.add(stamp, log_contents.decode_as(content, ProfileCame))
+        self.profiles.seen = of_profiles.seen
+
     def follow(self, records: Iterable[Record]) -> None:
         """Fold records of others, in order."""
         for record in records:
@@ -291,6 +334,8 @@ class Decider:
             fact = log_contents.decode(record.content)
             if isinstance(fact, EventCame):
                 self.undecided[id] = record.stamp
+            if isinstance(fact, ProfileCame):
+                self.profiles.add(record.stamp, fact)
             if isinstance(fact, Fact):
                 self.states.fold(record.stamp, fact, record.start)
 
@@ -317,7 +362,8 @@ class Decider:
             places = self.states.places(change)
             seen = [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
         name = log_contents.name(kind, change.fact.id, number)
-        return Entry(name, log_contents.encode(change.fact), seen, opens)
+        hears = [(PROFILES, self.profiles.seen)] if opens and self.log.by_entity and self.rows.profiles else []
+        return Entry(name, log_contents.encode(change.fact), seen, opens, hears=hears)
 
     def _taken(self, change: Change, answer: Answer) -> Record | None:
         """The record of a fact, once everything before it is folded; None if it was there before."""
@@ -327,8 +373,11 @@ class Decider:
         if not answer.is_new:
             return None
         if answer.of_entities:
-            for place, of_entity in zip(self.states.places(change), answer.of_entities, strict=True):
+            places = self.states.places(change)
+            for place, of_entity in zip(places, answer.of_entities, strict=False):
                 self._fold_of(place, of_entity)
+            for of_profiles in answer.of_entities[len(places) :]:
+                self._fold_profiles(of_profiles)
         return answer.record
 
     def _fold_of(self, place: Place, of_entity: OfEntity) -> None:

@@ -35,6 +35,7 @@ class _Step:
 class ProfileColumns:
     """A profile as its table has it."""
 
+    source: str
     table: str
     key: str
     event: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from jobs.decisions import base_tables, opened, told
+from jobs.decisions import base_tables, opened, profile_words, told
 from jobs.decisions.decider import Decider
 from jobs.decisions.log_contents import FactGone, LabelCame, VersionCame
 from jobs.decisions.table_words import Position, TableWords, Word
@@ -25,6 +26,9 @@ from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
 
 KINDS = ("events", "corrections", "reports", "withdrawals")
+PROFILES = "profiles"
+_AT_ONCE = 1000
+"""Versions of profiles that are appended together."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,23 @@ def _feed(lakehouse: Lakehouse, decider: Decider, memory: Path) -> Fed:
     for of in ("events", "labels"):
         for word in words.of(of):
             counts[_told(decider, of, word) or ""] += 1
+    profiles = {PROFILES: _profiles(lakehouse, decider, base.tables, before, now)} if decider.rows.profiles else {}
     memory.parent.mkdir(parents=True, exist_ok=True)
     replace_json(memory, asdict(now))
-    return Fed({kind: counts[kind] for kind in KINDS}, counts["refused"], before.versions, versions)
+    since = {**base.tables, **before.versions}
+    return Fed({kind: counts[kind] for kind in KINDS} | profiles, counts["refused"], since, versions)
+
+
+def _profiles(lakehouse: Lakehouse, decider: Decider, base: Mapping[str, int], before: Position, now: Position) -> int:
+    """Tell versions of profiles that tables have gained; how many the log did not have."""
+    told = 0
+    for profile in decider.rows.profiles:
+        pinned = base[profile.table]
+        last = before.versions.get(profile.table, pinned)
+        found = profile_words.gained(lakehouse, decider.rows, profile, (last, pinned), now.versions[profile.table])
+        while some := list(islice(found, _AT_ONCE)):
+            told += decider.tell_profiles(some)
+    return told
 
 
 def _told(decider: Decider, of: str, word: Word) -> str | None:

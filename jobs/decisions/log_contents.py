@@ -8,6 +8,7 @@
     explored/DAY/N  an amount that was let through to learn from, of the quota of a day
     handed/NAME     cases that a reviewer asked for (`jobs.decisions.review_cases` says which were granted)
     unsure/ID       a reviewer looked at an event and could not say; any other verdict is a report, with the reviewer
+    profile/...     a version of an entity's profile that tables have gained
     base/N          which versions of which tables everything stands on, from here on
 
 Stamps and order are `jobs.online`'s business.
@@ -15,6 +16,7 @@ Stamps and order are `jobs.online`'s business.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -74,6 +76,19 @@ class FactGone(msgspec.Struct, tag="gone", tag_field="kind", omit_defaults=True)
     entities: dict[str, Any]
     known: int | None = None
     """When tables say that it became known; None: a client told it."""
+
+
+class ProfileCame(msgspec.Struct, tag="profile", tag_field="kind", omit_defaults=True):
+    """A version of a profile that tables have gained; it is known from the record's stamp on, or later."""
+
+    source: str
+    key: Any
+    """Of the entity."""
+    happened: int
+    known: int
+    """When tables say that it becomes, or became, known."""
+    values: dict[str, Any]
+    """Columns that are features."""
 
 
 class Base(msgspec.Struct, tag="base", tag_field="kind", omit_defaults=True):
@@ -159,11 +174,13 @@ class Unsure(msgspec.Struct, tag="unsure", tag_field="kind", omit_defaults=True)
 
 
 Reviewed: TypeAlias = Handed | Unsure
-Content: TypeAlias = EventCame | VersionCame | LabelCame | FactGone | Base | Decided | Shadow | Explored | Reviewed
+Content: TypeAlias = (
+    EventCame | VersionCame | LabelCame | FactGone | ProfileCame | Base | Decided | Shadow | Explored | Reviewed
+)
 Telling: TypeAlias = VersionCame | LabelCame | FactGone
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
-EVENT, DECISION, TOLD, BASE = "event", "decision", "told", "base"
+EVENT, DECISION, TOLD, BASE, PROFILE = "event", "decision", "told", "base", "profile"
 SHADOW, EXPLORED, HANDED, UNSURE = "shadow", "explored", "handed", "unsure"
 NO_FACTS = (DECISION, SHADOW, EXPLORED, HANDED, UNSURE)
 """Kinds of records that change nothing of what is known of entities."""
@@ -206,6 +223,12 @@ def decode_as(content: bytes, kind: type[Kind]) -> Kind:
 def shadow_name(shadow: Shadow) -> str:
     """The id of the record of a shadow."""
     return f"{SHADOW}/{shadow.rollout}/{shadow.arm}/{shadow.id}"
+
+
+def profile_name(came: ProfileCame) -> str:
+    """The id of the record of a version of a profile: the same version is told once."""
+    digest = hashlib.blake2b(encode(came), digest_size=8).hexdigest()
+    return f"{PROFILE}/{came.source}/{came.key}/{digest}"
 
 
 def name(kind: str, id: Any, number: int | None = None) -> str:

@@ -18,7 +18,7 @@ from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.freed_memory import give_back
 from jobs.decisions.log_before import LogBefore
-from jobs.decisions.log_contents import BASE, DECISION, Base
+from jobs.decisions.log_contents import BASE, DECISION, PROFILE, Base
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import pins, rollouts
@@ -115,9 +115,10 @@ def take_base(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) 
             # Servers of other hosts stand on it.
             return
         lakehouse = attach(settings)
-        versions = base_tables.current_versions(lakehouse, use_case)
+        # What is told after this moment may not be in these versions.
+        moment, versions = clock(), base_tables.current_versions(lakehouse, use_case)
         rows = base_tables.feature_row(lakehouse, use_case, versions)
-        base = Base(versions, clock(), fingerprint(rows), rows.computed)
+        base = Base(versions, moment, fingerprint(rows), rows.computed)
         if last is None or (last.tables, last.declarations) != (base.tables, base.declarations):
             pins.pin(settings, versions, _pinned_by(use_case, number + 1))
             with contextlib.suppress(Conflict):  # a server of another host was faster
@@ -196,9 +197,12 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
     read = None if log.by_entity else log.at  # type: ignore[attr-defined]
     decider = Decider(rows, schema, log, EntityStates(facts, schema, read))
     if log.by_entity:
+        decider.refresh_profiles()
         return decider
     since = base_tables.reached(use_case, base.moment)
-    decider.follow(record for record in log.records() if record.stamp >= since or record.id.startswith(DECISION))
+    decider.follow(
+        record for record in log.records() if record.stamp >= since or record.id.startswith((DECISION, PROFILE))
+    )
     return decider
 
 

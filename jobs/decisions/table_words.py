@@ -45,7 +45,9 @@ class Position:
     def at(cls, lakehouse: Lakehouse, versions: Mapping[str, int], moment: int) -> Position:
         """Everything in some versions of tables that was known at a moment."""
         loads = {}
-        for table, version in versions.items():
+        # Versions of profiles are found by what differs, whether they are numbered or not.
+        for table in [each for each in versions if LOADED_IN in lakehouse.schema(each, versions[each]).names]:
+            version = versions[table]
             last = pc.max(lakehouse.to_arrow(table, version, [LOADED_IN])[LOADED_IN]).as_py()
             loads[table] = -1 if last is None else last
         return cls(versions, loads, moment)

@@ -48,7 +48,8 @@ class Appended(NamedTuple):
     before: list[Record]
     """What others appended since this worker last heard of it, in order, where every worker reads everything."""
     of_entities: Sequence[OfEntity] = ()
-    """The same of each entity that the record is about, where a worker reads of entities alone."""
+    """The same of each entity that the record is about, then of those it hears of, where a worker reads of entities
+    alone."""
 
 
 class Conflict(Invalid):
@@ -81,6 +82,10 @@ class Entry(NamedTuple):
     """It waits for another that closes it."""
     closes: str = ""
     """Id of a record that waited."""
+    hears: Sequence[Seen] = ()
+    """Entities that it is not about, of which the worker learns too; their facts are never dropped."""
+    is_kept: bool = False
+    """Its entities' facts are never dropped."""
 
 
 class Log(Protocol):

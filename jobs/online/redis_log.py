@@ -4,7 +4,8 @@ One script appends: it knows an id again, stamps, writes, and returns of each en
 worker has not seen yet. So any worker decides about any event exactly, and holds only the entities that it was asked
 about. Facts that no window reaches are dropped from an entity's list; positions go on counting. A list that nothing was
 added to for so long goes as a whole. Positions begin at the stamp of a list's first fact, so that none comes twice: a
-worker whose positions a list has not, or not any more, begins anew.
+worker whose positions a list has not, or not any more, begins anew. In the script the name of an entity whose facts are
+never dropped begins with `+`, and that of one which a record only hears of with `>`.
 
     {prefix}:epoch        of this log: another one, or none, means that the store was flushed or restored
     {prefix}:stamps       id -> stamp
@@ -62,9 +63,11 @@ local function trim(facts, first, stamp)
 end
 
 local function of_entity(name, seen, stamp, text, content)
+  local kind = string.sub(name, 1, 1)
+  if kind == '+' or kind == '>' then name = string.sub(name, 2) end
   local facts, first = prefix .. ':facts:' .. name, prefix .. ':first:' .. name
-  redis.call('SET', first, text, 'NX')
-  local begins, size = tonumber(redis.call('GET', first)), redis.call('LLEN', facts)
+  if kind ~= '>' then redis.call('SET', first, text, 'NX') end
+  local begins, size = tonumber(redis.call('GET', first) or '0'), redis.call('LLEN', facts)
   seen = have[name] or seen
   local from, lost = seen - begins, 0
   if from < 0 or from > size then
@@ -72,8 +75,9 @@ local function of_entity(name, seen, stamp, text, content)
     from = 0
   end
   local found = redis.call('LRANGE', facts, from, -1)
-  size = redis.call('RPUSH', facts, text .. ' ' .. content)
+  if kind ~= '>' then size = redis.call('RPUSH', facts, text .. ' ' .. content) end
   have[name] = begins + size
+  if kind == '+' or kind == '>' then return {lost, have[name], found} end
   if size > 64 then trim(facts, first, stamp) end
   redis.call('PEXPIRE', facts, kept)
   redis.call('PEXPIRE', first, kept)
@@ -155,8 +159,11 @@ class RedisLog(Log):
             StoreDown: nothing was appended, as far as can be told.
         """
         given: list[Any] = [self._prefix, self.epoch, self.now(), self._reach, len(entries)]
-        for id, content, seen, opens, closes in entries:
-            given += [id, content, int(opens), closes, len(seen), *chain.from_iterable(seen)]
+        for each in entries:
+            kept, seen = "+" if each.is_kept else "", each.seen
+            named = [(f"{kept}{name}", count) for name, count in seen]
+            named += [(f">{name}", count) for name, count in each.hears]
+            given += [each.id, each.content, int(each.opens), each.closes, len(named), *chain.from_iterable(named)]
         found = self._asked(lambda: self._append(keys=[], args=given))
         if found[:1] == [b"epoch"]:
             raise StoreChanged("online store: expected the log that this server stands on, found none, or another one")

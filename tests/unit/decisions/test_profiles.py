@@ -14,7 +14,7 @@ from worlds import profiled_world
 from worlds.decided_world import score
 from worlds.profiled_world import BANK, DAY, HOUR, NAMES, PROFILE, START, Row, expected, payment, profile
 
-from jobs.decisions import base_tables, consistency, opened, reasons, table_comparison
+from jobs.decisions import base_tables, consistency, feeding, opened, reasons, table_comparison
 from jobs.decisions.decider import Decider
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.started import Started
@@ -144,6 +144,54 @@ def test_an_altered_profile_is_found(home: Settings) -> None:
         decider.states.base.profiles.tables[0].facts.columns["limit"][:] = -1.0
         bank.decide(decider, 1)
     assert {each.feature for each in differences(bank)} == {"limit"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_servers_that_run_are_told_of_profiles_that_tables_gain(home: Settings, seed: int) -> None:
+    bank = made(home, seed + 20)
+    with served(bank) as one, served(bank) as other:
+        for night in range(3):
+            for _ in range(4):
+                bank.profile(bank.now - bank.chance.choice([-HOUR, timedelta(0), DAY]), load=night + 2)
+            bank.write()
+            bank.now += timedelta(seconds=1)
+            fed = feeding.feed(attach(home), BANK, bank.clock)
+            assert fed.told["profiles"] == 4 and "4 profiles" in fed.sentence
+            assert not feeding.feed(attach(home), BANK, bank.clock).told["profiles"]
+            bank.now += DAY
+            for _ in range(12):
+                # A day later all of it is known by its own time, too.
+                decided, found = bank.decide(bank.chance.choice([one, other]), bank.chance.choice(CUSTOMERS))
+                assert of_profiles(one, decided) == found
+        assert not differences(bank)
+        with served(bank) as late:
+            decided, found = bank.decide(late, 1)
+            assert of_profiles(late, decided) == found
+    with served(bank) as anew:
+        decided, found = bank.decide(anew, 1)
+        assert of_profiles(anew, decided) == found
+    assert not differences(bank)
+
+
+def test_what_was_told_is_known_from_then_on_and_not_before(home: Settings) -> None:
+    bank = made(home, 30)
+    with served(bank) as decider:
+        before, _ = bank.decide(decider, 0)
+        bank.profiles.append(profile(0, bank.now - HOUR, bank.now - HOUR, 33))
+        bank.write()
+        still, _ = bank.decide(decider, 0)
+        feeding.feed(attach(home), BANK, bank.clock)
+        after, found = bank.decide(decider, 0)
+        assert of_profiles(decider, after) == found and found["visits"] == 33
+        assert 33 not in {of_profiles(decider, each)["visits"] for each in (before, still)}
+        # One that tables had earlier, of the same event time, is not put in place of one that is known later.
+        bank.profiles.append(profile(0, bank.now - HOUR, bank.now - HOUR, 34))
+        bank.profiles.append(profile(0, bank.now - HOUR, bank.now - 2 * HOUR, 35))
+        bank.write()
+        feeding.feed(attach(home), BANK, bank.clock)
+        after, found = bank.decide(decider, 0)
+        assert of_profiles(decider, after) == found and found["visits"] == 34
+    assert not differences(bank)
 
 
 def test_servers_do_not_mix_declarations_of_profiles(home: Settings) -> None:

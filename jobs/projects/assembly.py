@@ -55,7 +55,8 @@ def _dbt(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[
     files = {name: content for name, content in _files(base) if not name.startswith("models/")}
     own = dict(_files(project.folder / DBT))
     written = {Path(name).name for name in own}
-    originals, extra = {each.name: each for each in built_in}, {}
+    originals = {each.name: each for each in built_in}
+    extra: dict[str, list[str]] = {}
     for use_case in use_cases:
         if use_case.name in originals:
             files |= {n: content for n, content in _files(base) if f"/{use_case.name}/" in n}
@@ -69,7 +70,7 @@ def _dbt(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[
 
 def _extra_columns(use_case: UseCase, original: UseCase) -> dict[str, list[str]]:
     """`use case.source` -> columns that a project declares beside those of the built-in use case."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for source in original.sources:
         known = [column.name for column in source.columns]
         more = [column.name for column in use_case.source(source.name).columns if column.name not in known]

@@ -85,6 +85,8 @@ def lock_sha256() -> str | None:
 def revision() -> str:
     """The git revision of the checkout, with a + if files differ from it; else the version of the package."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:  # a repository that it is installed in
+            raise OSError(f"{ROOT} is no checkout")
         head = _git("rev-parse", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):

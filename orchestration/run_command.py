@@ -14,7 +14,7 @@ from jobs.integrity import home_check
 from jobs.lakehouse import engine
 from jobs.lakehouse.tables import attach
 from jobs.ledger.promotions import LedgerView
-from jobs.settings import Settings
+from jobs.settings import ROOT, Settings
 from jobs.use_case import UseCase
 from orchestration import fingerprint, in_production, leftovers
 from orchestration.error_boundary import NOBODY
@@ -226,4 +226,5 @@ def _by_cause(errors: Sequence[str]) -> Iterator[str]:
 
 
 def _where_next(settings: Settings) -> None:
-    say(f"Look: `make ui` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`.")
+    look = "make ui" if (ROOT / "Makefile").exists() and settings.project is None else "evergreen ui"
+    say(f"Look: `{look}` (lineage, checks, plots). Tables: {settings.warehouse}. Health: `evergreen doctor`.")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobs.project_file import ProjectFile
+from jobs.projects import home_owner
 from jobs.projects.standard_models import standard_models
 from jobs.projects.standard_views import standard_views
 from jobs.settings import ASSEMBLED, ROOT, Settings
@@ -33,10 +34,13 @@ def assemble(
 
     Args:
         use_cases: of the project. built_in: those of the package, whose files one of their name has, too.
+
+    Raises Invalid if the home is another project's.
     """
     if project is None:
         return
     with file_lock(settings.home / "locks" / "project.lock"):
+        home_owner.claim(settings, project)
         for folder, wanted in {
             settings.dbt_project: _dbt(project, use_cases, built_in),
             settings.feature_repo: _features(project, use_cases, [each.name for each in built_in]),

@@ -15,12 +15,14 @@ from urllib.parse import unquote
 import click
 
 from jobs import settings as settings_module
+from jobs.display import listed
 from jobs.error_messages import bug, message_of
 from jobs.java_servers.java import look_for_java
 from jobs.lakehouse import engine
 from jobs.messages.connection import DECISIONS, is_kafka
 from jobs.secret import ClusterUrl, Url
-from jobs.settings import Settings
+from jobs.settings import ROOT, Settings
+from orchestration.fingerprint import CODE
 from orchestration.printing import cell, console, json_option, print_json, say
 
 NEEDED_DISK_GB = 5
@@ -96,7 +98,9 @@ def _print(settings: Settings, checks: Sequence[Check]) -> None:
 def examine(settings: Settings) -> Iterator[Check]:
     """All checks, without changing anything but starting the embedded engine."""
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Check("Python", sys.version_info[:2] == (3, 11), version, "install Python 3.11 and run `make` again")
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield Check("Python", supported, version, "install Python 3.11, 3.12 or 3.13, and Evergreen there")
+    yield _packages(settings)
     yield _home(settings)
     yield _disk(settings)
     yield _engine(settings)
@@ -115,6 +119,19 @@ def examine(settings: Settings) -> Iterator[Check]:
     ):
         path = shutil.which(program)
         yield Check(program, bool(path), path or "not on PATH", f"apt-get install {package} (to {use})", needed=False)
+
+
+def _packages(settings: Settings) -> Check:
+    """Whether a project, or a folder that Python looks into, has modules named like packages of ours."""
+    own = [] if settings.project is None else [str(settings.project)]
+    folders = [Path(each).resolve() for each in (*own, *sys.path) if Path(each).is_dir()]
+    places = [folder / name for folder in dict.fromkeys(folders) if folder != ROOT for name in CODE]
+    clashing = [str(found) for place in places for found in (place, place.with_suffix(".py")) if found.exists()]
+    if not clashing:
+        return Check("packages", True, f"{', '.join(CODE)} are Evergreen's alone")
+    return Check(
+        "packages", False, f"{listed(clashing)} beside Evergreen's own", "rename them: Python takes one of both"
+    )
 
 
 def _home(settings: Settings) -> Check:

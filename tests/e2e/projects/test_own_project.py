@@ -46,9 +46,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in PACKED:  # a copy, as a build leaves its files beside the sources
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
-    subprocess.run(
-        [uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "-o", folder, source], check=True
-    )  # fmt: skip
+    here = ["--python", sys.executable, "-o", folder, source]
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--no-build-isolation", *here], check=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     [wheel] = folder.glob("*.whl")
     python = str(environment / "bin" / "python")

@@ -57,11 +57,22 @@ def test_a_new_home_has_everything_that_is_needed(own: Settings) -> None:
     assert doctor.run(own) == 0
 
 
-def test_the_python_is_the_one_that_the_lock_is_for(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checks(own)["Python"].good
-    monkeypatch.setattr("sys.version_info", (3, 12, 1))
-    bad = checks(own)["Python"]
-    assert not bad.good and bad.found == "3.12.1" and "3.11" in bad.mend
+@pytest.mark.parametrize(("version", "good"), [((3, 10, 9), False), ((3, 13, 1), True), ((3, 14, 0), False)])
+def test_the_python_is_one_that_projects_were_run_with(
+    own: Settings, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], good: bool
+) -> None:
+    monkeypatch.setattr("sys.version_info", version)
+    found = checks(own)["Python"]
+    assert found.good == good and found.found == ".".join(map(str, version)) and "3.11" in found.mend
+
+
+def test_modules_of_a_project_that_are_called_like_ours_are_named(own: Settings, tmp_path: Path) -> None:
+    assert checks(own)["packages"].good
+    (tmp_path / "shop" / "assets").mkdir(parents=True)
+    (tmp_path / "shop" / "jobs.py").write_text("")
+    bad = checks(replace(own, project=tmp_path / "shop"))["packages"]
+    assert not bad.good and bad.needed
+    assert "shop/assets" in bad.found and "shop/jobs.py" in bad.found and "serving" not in bad.found
 
 
 def test_a_home_that_cannot_be_written_is_named(own: Settings, tmp_path: Path) -> None:

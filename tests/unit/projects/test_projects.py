@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from worlds.deliveries import DELAYS
 
 from jobs import project_file, settings
 from jobs.errors import Invalid
-from jobs.projects import assembly, new_project
+from jobs.projects import assembly, home_owner, new_project
 from jobs.projects.standard_models import standard_models
 from jobs.projects.standard_views import standard_views
 from jobs.use_cases import catalog
@@ -186,3 +188,12 @@ CARDS = replace(
     assert "{'fraud.transactions': ['channel']}" in (dbt / "macros" / "declared_extra.sql").read_text()
     assert "also('fraud', 'transactions')" in (dbt / "models/marts/fraud/fraud__transactions.sql").read_text()
     assert "as_declared" in (own.feature_repo / "fraud_features.py").read_text()
+
+
+def test_a_home_belongs_to_one_project_wherever_its_folder_is(shop: Path, tmp_path: Path) -> None:
+    own = assembled(shop)
+    moved = replace(project_file.read(shop), folder=tmp_path / "moved")
+    home_owner.claim(own, moved)
+    with pytest.raises(Invalid, match=r"expected a home of the project cafe, found that of shop \(.*moved"):
+        home_owner.claim(own, replace(moved, name="cafe"))
+    assert json.loads((own.state / "project.json").read_text()) == {"name": "shop", "folder": str(tmp_path / "moved")}

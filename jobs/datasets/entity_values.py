@@ -1,4 +1,4 @@
-"""The features of one entity, as its latest event that was known at a moment has them, read without an engine.
+"""The features of one entity as of a moment, of its latest event and of its profile, read without an engine.
 
 Features of many events are joined by `jobs.feature_store.point_in_time`; this is for a person who asks about one.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from jobs.data_dictionary.profile_features import profile_features
 from jobs.data_dictionary.window_features import window_feature
 from jobs.errors import Invalid
 from jobs.ingest.identifiers import as_integers, canonical_text
 from jobs.lakehouse.tables import PARTITION, Lakehouse
+from jobs.profiles import ProfileFeatures
 from jobs.use_case import UseCase
 from jobs.windows import WindowFeatures
 
@@ -30,19 +32,21 @@ class EntityValue:
     """The value of one feature."""
 
     feature: str
-    value: float | int | None
+    value: float | int | str | bool | None
     meaning: str
     table: str
-    event_id: int | str
-    """The event that the value belongs to."""
+    event_id: int | str | None
+    """The event that the value belongs to; None: it is of the entity's profile."""
     event_timestamp: datetime
+    """When that happened, or the profile came to be so."""
     known_at: datetime
 
 
 def entity_values(
     lakehouse: Lakehouse, use_case: UseCase, keys: Sequence[str], identifiers: Sequence[str], as_of: datetime
 ) -> list[EntityValue]:
-    """The features of an entity as of a moment, in the order of their declaration; none where it had no event by then.
+    """The features of an entity as of a moment, in the order of their declaration; none of windows where it had no
+    event by then, and none of a profile where it had none.
 
     Args:
         keys: column of the entity, or its columns as they are declared.
@@ -52,14 +56,20 @@ def entity_values(
     one is of another kind than the table's.
     """
     entity, declared = ",".join(keys), [windows for windows in use_case.windows if windows.keys == tuple(keys)]
-    if not declared:
-        names = " or ".join(dict.fromkeys(",".join(windows.keys) for windows in use_case.windows))
+    profiles = [each for each in use_case.profiles if use_case.source(each.source).key == tuple(keys)]
+    if not declared and not profiles:
+        sources = [use_case.source(each.source).key for each in use_case.profiles]
+        names = " or ".join(dict.fromkeys(map(",".join, [*(each.keys for each in use_case.windows), *sources])))
         raise Invalid(f"--entity: expected {names}, found {entity!r}; name one of these")
     if len(identifiers) != len(keys):
         raise Invalid(f"{entity}: expected {len(keys)} identifiers, found {len(identifiers)}: {' '.join(identifiers)}; "
                       "give one for each column")  # fmt: skip
     tables = [windows for windows in declared if lakehouse.exists(use_case.window_table(windows))]
-    return [value for windows in tables for value in _values(lakehouse, use_case, windows, identifiers, as_of)]
+    found = [value for windows in tables for value in _values(lakehouse, use_case, windows, identifiers, as_of)]
+    there = [profile for profile in profiles if lakehouse.exists(use_case.profile_table(profile))]
+    return found + [
+        value for profile in there for value in _of_profile(lakehouse, use_case, profile, identifiers[0], as_of)
+    ]
 
 
 def _values(
@@ -73,6 +83,27 @@ def _values(
     for feature in windows.features if row else ():
         meaning = window_feature(use_case, windows, feature).sentence
         yield EntityValue(feature.name, row[feature.name], meaning, table, row[windows.id], row[EVENT], row[KNOWN])
+
+
+def _of_profile(
+    lakehouse: Lakehouse, use_case: UseCase, profile: ProfileFeatures, identifier: str, as_of: datetime
+) -> Iterator[EntityValue]:
+    """Of the last row of a profile that was known, and had come into force."""
+    table, source = use_case.profile_table(profile), use_case.source(profile.source)
+    mine: Filters = [(source.key[0], "=", _identifier(lakehouse, table, source.key[0], identifier))]
+    mine += [(source.event_time, "<=", as_of), ("known_at", "<=", as_of)]
+    order = [(source.event_time, "descending"), ("known_at", "descending")]
+    described, names = profile_features(use_case, profile), use_case.profile_features(profile)
+    for row in lakehouse.to_arrow(table, filters=mine).sort_by(order).slice(0, 1).to_pylist():
+        for name, column in zip(names, profile.columns, strict=True):
+            value = row[column] if name == column else _age(row[column], as_of)
+            meaning, times = described[name].sentence, (row[source.event_time], row["known_at"])
+            yield EntityValue(name, value, meaning, table, None, *times)
+
+
+def _age(moment: datetime | None, as_of: datetime) -> float | None:
+    """Days from a moment until another; None if it is missing or later."""
+    return None if moment is None or moment > as_of else (as_of - moment) / timedelta(days=1)
 
 
 def _latest(

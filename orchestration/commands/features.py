@@ -49,7 +49,8 @@ features.add_command(search)
 def of(identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datetime | None, as_json: bool) -> None:
     """Print the features of one ENTITY, such as a customer given by its identifier, each with its meaning.
 
-    They are those of its latest event that was known at that moment, as training and scoring read them.
+    They are those of its latest event that was known at that moment, as training and scoring read them, and those of
+    its profile.
     """
     from jobs.datasets.entity_values import entity_values
     from jobs.ingest import registered_inputs
@@ -73,6 +74,7 @@ def of(identifiers: tuple[str, ...], name: str, entity: str | None, as_of: datet
 def _print(title: str, values: list[EntityValue]) -> None:
     for table in dict.fromkeys(value.table for value in values):
         rows = [value for value in values if value.table == table]
-        event = f"event {rows[0].event_id} of {moment(rows[0].event_timestamp)} UTC"
+        what = "profile" if rows[0].event_id is None else f"event {rows[0].event_id}"
+        event = f"{what} of {moment(rows[0].event_timestamp)} UTC"
         entries = [(row.feature, written(row.value), row.meaning) for row in rows]
         print_entries(f"{title} in {table}: {event}", entries)

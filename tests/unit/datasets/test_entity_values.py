@@ -12,6 +12,8 @@ import pytest
 from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds import profiled_world
+from worlds.profiled_world import BANK
 
 from jobs import settings as settings_module
 from jobs.datasets.entity_values import entity_values
@@ -114,3 +116,17 @@ def test_only_declared_entities_have_features_and_without_a_table_there_are_none
     with pytest.raises(Invalid, match=f"expected {names}, found 'merchant'"):
         entity_values(own, FRAUD, ("merchant",), ("1",), BEGIN)
     assert entity_values(own, FRAUD, ("customer_id",), ("1",), BEGIN) == []
+
+
+def test_a_profile_that_was_known_is_told_too(tmp_path: Path) -> None:
+    house = lakehouse(tmp_path)
+    rows = [profiled_world.profile(1, BEGIN, BEGIN, 3), profiled_world.profile(1, BEGIN, BEGIN + profiled_world.DAY, 4)]
+    profiled_world.put_profiles(house, rows)
+    for moment, number in ((BEGIN, 3), (BEGIN + 2 * profiled_world.DAY, 4)):
+        found = {each.feature: each for each in entity_values(house, BANK, ["customer_id"], ["1"], moment)}
+        wanted = profiled_world.expected(rows, 1, moment)
+        assert {name: each.value for name, each in found.items()} == wanted and wanted["visits"] == number
+        assert found["region"].event_id is None and found["region"].table == "bank.customers"
+    assert entity_values(house, BANK, ["customer_id"], ["2"], moment) == []
+    with pytest.raises(Invalid, match="expected customer_id, found 'shop'"):
+        entity_values(house, BANK, ["shop"], ["2"], moment)

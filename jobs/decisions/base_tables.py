@@ -34,8 +34,12 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 def current_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
     """Latest versions of the tables of events, labels and profiles. Raises Invalid if there are none."""
-    profiles = [use_case.profile_table(profile) for profile in use_case.profiles]
-    found = lakehouse.versions([use_case.events, use_case.labels, *profiles])
+    return versions_of(lakehouse, use_case, [use_case.profile_table(profile) for profile in use_case.profiles])
+
+
+def versions_of(lakehouse: Lakehouse, use_case: UseCase, others: Sequence[str] = ()) -> dict[str, int]:
+    """Latest versions of the tables of events and labels, and others. Raises Invalid if there are none."""
+    found = lakehouse.versions([use_case.events, use_case.labels, *others])
     if missing := [table for table, version in found.items() if version is None]:
         raise Invalid(f"{use_case.name}: expected the tables {missing}, found none; run `evergreen run`")
     return {table: version for table, version in found.items() if version is not None}

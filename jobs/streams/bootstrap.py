@@ -56,7 +56,7 @@ class Bootstrap:
 
         Raises Invalid if there are no marts, or features cannot be computed as events come.
         """
-        versions = base_tables.current_versions(lakehouse, use_case)
+        versions = base_tables.versions_of(lakehouse, use_case)
         schema = EventSchema.of(use_case, lakehouse.schema(use_case.events, versions[use_case.events]))
         facts = EventFacts(use_case, schema)
         facts.check()

@@ -16,9 +16,13 @@ from worlds.profiled_world import BANK, DAY, HOUR, NAMES, PROFILE, START, Row, e
 
 from jobs.decisions import base_tables, consistency, feeding, opened, reasons, table_comparison
 from jobs.decisions.decider import Decider
+from jobs.decisions.entity_states import EntityStates
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.log_before import LogBefore
 from jobs.decisions.log_contents import Decided
 from jobs.decisions.started import Started
 from jobs.lakehouse.tables import attach
+from jobs.online.plan import Event
 from jobs.settings import Settings
 from jobs.times import microseconds
 
@@ -203,3 +207,16 @@ def test_servers_do_not_mix_declarations_of_profiles(home: Settings) -> None:
     assert opened.fingerprint(rows) == mine and BANK.profile_table(PROFILE) in versions
     without = base_tables.feature_row(house, BANK, {BANK.events: 0, BANK.labels: 0})
     assert opened.fingerprint(without) != mine
+
+
+def test_streams_stand_on_no_profiles(home: Settings) -> None:
+    bank = made(home, 8)
+    house = attach(home)
+    versions = base_tables.versions_of(house, BANK)
+    assert set(versions) == {BANK.events, BANK.labels}
+    rows = base_tables.feature_row(house, BANK, versions)
+    tables = base_tables.tables(house, rows, versions, bank.clock(), LogBefore())
+    assert not rows.profiles and not tables.profiles
+    states = EntityStates(tables.facts(rows, bank.clock()), EventSchema.of(BANK, house.schema(BANK.events)))
+    event = {"payment_id": 1, "paid_at": bank.clock(), "customer_id": 1, "amount": 1.0}
+    assert [len(found) for found in states.of_tables(Event(1, bank.clock(), event), bank.clock())] == [1]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jobs.use_case import UseCase
 
@@ -98,11 +99,39 @@ def _text(node: ast.expr | None) -> str | None:
 
 
 def _value(tree: ast.Module, node: ast.expr) -> str | None:
-    """A text that is written out, or `USE_CASE.feature_service` of a use case that the file imports."""
-    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
-        return _text(node)
-    for statement in tree.body:
-        if isinstance(statement, ast.ImportFrom) and node.value.id in {alias.name for alias in statement.names}:
-            owner = getattr(importlib.import_module(statement.module or ""), node.value.id, None)
-            return getattr(owner, node.attr, None)
+    """A text that is written out, or `USE_CASE.feature_service` of a use case that the file imports, or makes of one by
+    a function of it."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        found = getattr(_made(tree.body, node.value), node.attr, None)
+        return found if isinstance(found, str) else None
+    return _text(node)
+
+
+def _made(before: Sequence[ast.stmt], node: ast.expr) -> Any:
+    """What an import, an attribute of one, or a call of one with a single argument comes to, behind these statements;
+    None of anything else."""
+    if isinstance(node, ast.Attribute):
+        return getattr(_made(before, node.value), node.attr, None)
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        function, argument = _made(before, node.func), _made(before, node.args[0])
+        return None if function is None or argument is None else function(argument)
+    if not isinstance(node, ast.Name):
+        return None
+    for place, statement in reversed(list(enumerate(before))):
+        if isinstance(statement, ast.Assign) and any(_is_named(each, node.id) for each in statement.targets):
+            return _made(before[:place], statement.value)
+        if isinstance(statement, ast.ImportFrom):
+            for alias in statement.names:
+                if (alias.asname or alias.name) == node.id:
+                    return _imported(statement.module or "", alias.name)
     return None
+
+
+def _imported(module: str, name: str) -> Any:
+    """What `from module import name` finds."""
+    owner = importlib.import_module(module)
+    return getattr(owner, name) if hasattr(owner, name) else importlib.import_module(f"{module}.{name}")
+
+
+def _is_named(target: ast.expr, name: str) -> bool:
+    return isinstance(target, ast.Name) and target.id == name

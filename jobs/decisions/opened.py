@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from jobs.decisions import base_tables, log_contents
-from jobs.decisions.decider import Decider
+from jobs.decisions.decider import PROFILES, Decider
 from jobs.decisions.entity_states import EntityStates
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow
@@ -124,6 +124,8 @@ def take_base(settings: Settings, use_case: UseCase, clock: Clock = wall_clock) 
             with contextlib.suppress(Conflict):  # a server of another host was faster
                 log.append(log_contents.name(BASE, number + 1), log_contents.encode(base))
             pins.unpin(settings, _pinned_by(use_case, number))
+            if log.by_entity and rows.profiles:  # which the tables have now
+                log.forget(PROFILES, base.moment)  # type: ignore[attr-defined]
 
 
 def _trim(settings: Settings, use_case: UseCase) -> None:

@@ -120,6 +120,18 @@ return entries[#entries] and entries[#entries][1]
 """
 """Drops some records; the last that it looked at, if there is any."""
 
+_FORGET = """
+local facts, before, count = ARGV[1] .. ':facts:' .. ARGV[2], tonumber(ARGV[3]), 0
+while true do
+  local oldest = redis.call('LINDEX', facts, 0)
+  if not oldest or tonumber(string.match(oldest, '^%d+')) >= before then break end
+  redis.call('LPOP', facts)
+  count = count + 1
+end
+if count > 0 then redis.call('INCRBY', ARGV[1] .. ':first:' .. ARGV[2], count) end
+"""
+"""Drops the facts of an entity that are stamped before a moment."""
+
 
 class StoreChanged(StoreDown):
     """The store was flushed, or holds another log than the one that this worker stands on."""
@@ -143,7 +155,7 @@ class RedisLog(Log):
         self._redis = redis.Redis.from_url(
             url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 1)
         )
-        self._append, self._trim = map(self._redis.register_script, (_APPEND, _TRIM))
+        self._append, self._trim, self._forget = map(self._redis.register_script, (_APPEND, _TRIM, _FORGET))
         self.epoch = self._asked(self._begin)
 
     def close(self) -> None:
@@ -222,6 +234,10 @@ class RedisLog(Log):
             given: list[str | int] = [self._prefix, start, before - 1, keep]
             last = self._asked(functools.partial(self._trim, keys=[], args=given))
             start = None if last is None else f"({last.decode()}"
+
+    def forget(self, name: str, before: int) -> None:
+        """Drop the facts of an entity that are stamped before a moment, where they are kept otherwise."""
+        self._asked(lambda: self._forget(keys=[], args=[self._prefix, name, before]))
 
     def open_records(self, before: int) -> list[str]:
         """Ids of records that were announced as open before a stamp and are not closed."""

@@ -15,7 +15,7 @@ from worlds.decided_world import score
 from worlds.profiled_world import BANK, DAY, HOUR, NAMES, PROFILE, START, Row, expected, payment, profile
 
 from jobs.decisions import base_tables, consistency, feeding, opened, reasons, table_comparison
-from jobs.decisions.decider import Decider
+from jobs.decisions.decider import PROFILES, Decider
 from jobs.decisions.entity_states import EntityStates
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.log_before import LogBefore
@@ -172,7 +172,15 @@ def test_servers_that_run_are_told_of_profiles_that_tables_gain(home: Settings, 
             decided, found = bank.decide(late, 1)
             assert of_profiles(late, decided) == found
     with served(bank) as anew:
+        if anew.log.by_entity:  # the tables have all of it by now
+            assert anew.log.facts((PROFILES, 0)).facts == []  # type: ignore[attr-defined]
         decided, found = bank.decide(anew, 1)
+        assert of_profiles(anew, decided) == found
+        bank.profile(bank.now, load=9)
+        bank.write()
+        assert feeding.feed(attach(home), BANK, bank.clock).told["profiles"] == 1
+        bank.now += DAY
+        decided, found = bank.decide(anew, bank.profiles[-1]["customer_id"])
         assert of_profiles(anew, decided) == found
     assert not differences(bank)
 

@@ -17,6 +17,7 @@ from jobs.problem import Groups, Problem, Review
 from jobs.profiles import ProfileFeatures
 from jobs.targets import HorizonLabel, Schedule
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
+from jobs.use_case_defaults import left_out
 from jobs.windows import FactMart, WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector", "text"]
@@ -151,9 +152,12 @@ class ReportedLabels:
         check(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UseCase:
-    """A use case: its sources, its facts and labels after dbt, its features, its training set."""
+    """A use case: its sources, its facts and labels after dbt, its features, its training set.
+
+    What is left out and follows from the rest is filled in (`jobs.use_case_defaults`).
+    """
 
     name: str
     description: str
@@ -162,22 +166,22 @@ class UseCase:
     first_day: date
     last_day: date
     """First and last daily partition of the default input; a registered input brings its own."""
-    events: str
+    events: str = ""
     """dbt mart of event versions: id, version (1 is the first known), known_at, superseded_at, event time, entities,
     values, loaded_in, event_date."""
-    labels: str
+    labels: str = ""
     """dbt mart of label versions: id, entities, event time, label, known_at, superseded_at, loaded_in, and event_date:
     the day of the event's first version. Both marts are partitioned by event_date."""
-    event_id: str
-    event_timestamp: str
-    entities: tuple[str, ...]
+    event_id: str = ""
+    event_timestamp: str = ""
+    entities: tuple[str, ...] = ()
     label: str
     """Column of the labels mart, of a kind that the problem's task knows (`jobs.objective.LABEL_KINDS`)."""
     label_maturity: timedelta
     """An event older than this without a label counts as negative in a binary task, and as `Problem.unlabelled` in
     others."""
     windows: tuple[WindowFeatures, ...]
-    feature_service: str
+    feature_service: str = ""
     training_window: timedelta
     profiles: tuple[ProfileFeatures, ...] = ()
     """Columns of entities that are features of their events, as known at each one's time."""
@@ -208,6 +212,9 @@ class UseCase:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "declared_at", place_of_caller(__file__))
+        check(self)
+        for name, value in left_out(self).items():
+            object.__setattr__(self, name, value)
         check(self, use_case_misfits)
         self._check_label()
         self._check_inputs()

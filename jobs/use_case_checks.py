@@ -103,6 +103,10 @@ def use_case_misfits(use_case: UseCase) -> Iterator[str]:
     yield from _name(use_case.name)
     if not use_case.sources:
         yield "sources: expected at least one, found none; declare where events come from"
+    for what in ("event_id", "event_timestamp"):
+        if use_case.sources and not getattr(use_case, what):
+            key = use_case.sources[0].key
+            yield f"{what}: expected a column, found none that follows from the key {key} of the first source; name it"
     for what, names in (
         ("sources of distinct names", [source.name for source in use_case.sources]),
         ("sources of distinct options", [source.input for source in use_case.sources]),

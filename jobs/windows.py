@@ -7,7 +7,7 @@ tables. Facts are the events themselves, their labels, or rows of another table 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -237,9 +237,10 @@ class WindowFeatures:
     name: str
     entity: str | tuple[str, ...]
     """Several columns are one entity together, such as a customer at a terminal."""
-    id: str
-    event_timestamp: str
-    aggregates: tuple[Aggregate, ...]
+    id: str = ""
+    event_timestamp: str = ""
+    """Empty: those of the use case that declares it."""
+    aggregates: tuple[Aggregate, ...] = ()
     description: str = ""
     ratios: tuple[Ratio, ...] = ()
     facts: str | None = None
@@ -264,7 +265,8 @@ class WindowFeatures:
 
     def _expect_types(self) -> None:
         for what in ("name", "id", "event_timestamp"):
-            if not is_name(getattr(self, what)):
+            is_left_out = what != "name" and getattr(self, what) == ""
+            if not is_left_out and not is_name(getattr(self, what)):
                 raise Invalid(f"WindowFeatures {self.name!r}: {what}: expected a name, found {getattr(self, what)!r}")
         if not isinstance(self.entity, str | tuple) or not self.keys or not all(is_name(key) for key in self.keys):
             raise Invalid(f"{self.name}: entity: expected a column or a tuple of columns, found {self.entity!r}")
@@ -285,6 +287,14 @@ class WindowFeatures:
         if clashing := [name for name in self.fact_columns if name in hidden]:
             raise Invalid(f"{self.name}: expected columns of the facts {self.facts} named otherwise than those that "
                           f"say which target it is, found {clashing}; rename them in SQL")  # fmt: skip
+
+    def of_events(self, id: str, event_timestamp: str) -> "WindowFeatures":
+        """The same of events with this id and time, where it names none."""
+        if self.id and self.event_timestamp:
+            return self
+        found = replace(self, id=self.id or id, event_timestamp=self.event_timestamp or event_timestamp)
+        object.__setattr__(found, "declared_at", self.declared_at)
+        return found
 
     @property
     def keys(self) -> tuple[str, ...]:

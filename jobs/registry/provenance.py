@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -84,13 +85,12 @@ def lock_sha256() -> str | None:
 
 def revision() -> str:
     """The git revision of the checkout, with a + if files differ from it; else the version of the package."""
-    try:
-        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:  # a repository that it is installed in
-            raise OSError(f"{ROOT} is no checkout")
-        head = _git("rev-parse", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return f"evergreen-ml {metadata.version('evergreen-ml')}"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # It may be installed in a folder of a repository of others.
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() == ROOT:
+            head = _git("rev-parse", "HEAD")
+            return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return f"evergreen-ml {metadata.version('evergreen-ml')}"
 
 
 def environment() -> dict[str, str]:

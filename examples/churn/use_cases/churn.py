@@ -35,7 +35,7 @@ CANCELLATIONS = invoices("cancellations", "Invoices that take goods back.")
 
 
 def windows(facts: str, *aggregates: Aggregate) -> WindowFeatures:
-    return WindowFeatures(f"{facts}_windows", "customer_id", "target_id", "at", aggregates, facts=facts)
+    return WindowFeatures(f"{facts}_windows", "customer_id", aggregates=aggregates, facts=facts)
 
 
 ORDER_WINDOWS = windows(
@@ -82,16 +82,10 @@ CHURN = UseCase(
     first_day=date(2009, 12, 1),
     last_day=date(2010, 11, 30),
     schedule=Schedule("Monday 06:00", entities_of="orders", zone="Europe/London"),
-    events="churn.customer_mondays",
-    event_id="target_id",
-    event_timestamp="at",
-    entities=("customer_id",),
     horizon_label=HorizonLabel("orders", HORIZON, "none"),
-    labels="churn.stays_away",
     label="stays_away",
     label_maturity=HORIZON,
     windows=(ORDER_WINDOWS, CANCELLATION_WINDOWS),
-    feature_service="churn",
     training_window=270 * DAY,
     problem=Problem(
         families=(Family("logistic"), Family("boosted")),

@@ -40,7 +40,7 @@ def _key(source: Source | None) -> str:
 
 
 def _labels(use_case: UseCase, event_id: str) -> str:
-    """The source of labels: the last with this key that declares the label; without one, a table that SQL has to make."""
+    """The last source with this key that declares the label; without one, a table that SQL has to make."""
     named = [
         source.name
         for source in use_case.sources

@@ -50,8 +50,14 @@ def _raw(use_case: UseCase, source: Source) -> str:
     return f"source('{use_case.raw_schema}', '{source.name}')"
 
 
+def _columns(source: Source) -> list[str]:
+    """Columns that tables have under their own names; when a row was known is `known_at`, and may be its time, too."""
+    kept = (source.event_time, *source.key)
+    return [each.name for each in source.columns if each.name in kept or each.name != source.known_at]
+
+
 def _staging(use_case: UseCase, source: Source) -> str:
-    columns = [each.name for each in source.columns if each.name != source.known_at]
+    columns = _columns(source)
     raw = _raw(use_case, source)
     return f"""-- Every version of every row of {source.name}.
 {{{{ config(partition_by=['event_date']) }}}}
@@ -78,7 +84,7 @@ def _versions(use_case: UseCase, source: Source) -> str:
 
 def _versioned(source: Source, use_case: UseCase) -> str:
     key = source.key[0]
-    columns = [each.name for each in source.columns if each.name != source.known_at]
+    columns = _columns(source)
     kept = ["known_at", "version", "superseded_at", "changed_in as loaded_in", "first_event_date", "event_date"]
     return f"""-- One row per version, visible in [known_at, superseded_at).
 {{{{ config(unique_key=['{key}', 'known_at']{", partition_by=['event_date']" if source.daily else ""}) }}}}

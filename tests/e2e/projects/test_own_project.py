@@ -46,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in PACKED:  # a copy, as a build leaves its files beside the sources
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
-    here = ["--python", sys.executable, "-o", folder, source]
+    here = ["--python", sys.executable, "-o", str(folder), str(source)]
     subprocess.run([uv, "build", "--quiet", "--wheel", "--no-build-isolation", *here], check=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     [wheel] = folder.glob("*.whl")

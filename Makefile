@@ -107,7 +107,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@failed=; for file in bench/{hostile,windows,online,decisions,point_in_time,scoring,tuning,gpu,gate,rollouts,rollouts_http,drift,replay,acting,off_policy,estimate,lineage,streams$(if $(DATA),$(comma)backtest$(comma)feature_search)}.py; do \
+	@failed=; for file in bench/{hostile,windows,schedule,online,decisions,point_in_time,scoring,tuning,gpu,gate,rollouts,rollouts_http,drift,replay,acting,off_policy,estimate,lineage,streams$(if $(DATA),$(comma)backtest$(comma)feature_search)}.py; do \
 	  echo "== $$file"; $(BIN)/python $$file $(if $(DATA),--data $(DATA)) || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 

@@ -49,6 +49,12 @@ class Schedule:
                 yield moment
             day += _DAY
 
+    @property
+    def longest_pause(self) -> timedelta:
+        """The most days between two times of the schedule."""
+        which = self.every.split()[0]
+        return {"day": _DAY, "month": 31 * _DAY}.get(which, 7 * _DAY)
+
     def after(self, moment: datetime, count: int) -> datetime:
         """The last of the next times of the schedule, so many, after a moment."""
         found = self.moments(moment + timedelta(microseconds=1), moment + count * timedelta(days=32))

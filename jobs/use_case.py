@@ -17,7 +17,7 @@ from jobs.problem import Groups, Problem, Review
 from jobs.profiles import ProfileFeatures
 from jobs.targets import HorizonLabel, Schedule
 from jobs.use_case_checks import column_misfits, source_misfits, use_case_misfits
-from jobs.use_case_defaults import left_out
+from jobs.use_case_defaults import FRESH, left_out
 from jobs.windows import FactMart, WindowFeatures
 
 Kind = Literal["identifier", "timestamp", "number", "integer", "boolean", "string", "category", "vector", "text"]
@@ -203,8 +203,9 @@ class UseCase:
     """What is learned from the training set; without one, the lineage ends there."""
     ends_at_training_set: bool = False
     """The lineage ends there although a problem is declared, as backtests and replays go on by themselves."""
-    features_fresh: timedelta = timedelta(hours=36)
-    """Age of the newest day in a feature table, counted from its end, from which features are stale."""
+    features_fresh: timedelta = FRESH
+    """Age of the newest day in a feature table, counted from its end, from which features are stale; left out, that of a
+    schedule is longer by its longest pause."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
     declared_at: ClassVar[Place]

@@ -7,11 +7,14 @@ under the events' key, or what its rule makes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobs.use_case import Source, UseCase
 
+FRESH = timedelta(hours=36)
+"""Age of the newest day in a feature table from which it is stale, where events come every day."""
 TARGETS, LABELS, TARGET_ID, AT = "targets", "labels", "target_id", "at"
 """Tables and columns of what SQL makes of a schedule and of a rule."""
 
@@ -20,6 +23,8 @@ def left_out(use_case: UseCase) -> dict[str, Any]:
     """Field -> value, of those that are empty; windows with the id and the time of the events."""
     found = {name: value for name, value in _names(use_case) if not getattr(use_case, name)}
     id, time = (found.get(name, getattr(use_case, name)) for name in ("event_id", "event_timestamp"))
+    if use_case.schedule is not None and use_case.features_fresh == FRESH:
+        found["features_fresh"] = use_case.schedule.longest_pause + FRESH
     return {**found, "windows": tuple(windows.of_events(id, time) for windows in use_case.windows)}
 
 

@@ -116,7 +116,9 @@ def _window(windows: WindowFeatures, feature: Feature) -> str:
         return f"{last} in the {length} before this one, as known at its time"
     if delay:
         return f"{last} in the {length} ending {in_words(delay)} before this one, as known at its time"
-    own = " (included)" if feature.aggregate.of == "events" and windows.facts is None else ""
+    if windows.facts is not None:
+        return f"{last} in the {length} up to the target, as known at its time"
+    own = " (included)" if feature.aggregate.of == "events" else ""
     return f"{last} in the {length} up to this one{own}, as known at its time"
 
 

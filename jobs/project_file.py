@@ -43,6 +43,14 @@ def read(folder: Path) -> ProjectFile:
     return ProjectFile(folder, **_values(path, table))
 
 
+def modules(folder: Path, home: Path) -> list[Path]:
+    """Python files of a project, sorted: not those of its home or of an environment of Python, which hold thousands of
+    files and are not walked."""
+    below = [each for each in sorted(folder.iterdir()) if each.is_dir() and not each.name.startswith(".")]
+    own = [each for each in below if each != home and not (each / "pyvenv.cfg").exists()]
+    return [*sorted(folder.glob("*.py")), *(file for each in own for file in sorted(each.rglob("*.py")))]
+
+
 def _values(path: Path, table: dict[str, Any]) -> dict[str, Any]:
     names = [each.name for each in fields(ProjectFile) if each.name != "folder"]
     if unknown := sorted(set(table) - set(names)):

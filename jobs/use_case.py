@@ -204,8 +204,8 @@ class UseCase:
     ends_at_training_set: bool = False
     """The lineage ends there although a problem is declared, as backtests and replays go on by themselves."""
     features_fresh: timedelta = FRESH
-    """Age of the newest day in a feature table, counted from its end, from which features are stale; left out, that of a
-    schedule is longer by its longest pause."""
+    """Age of the newest day in a feature table, counted from its end, from which features are stale. Left out, it is
+    longer by the longest pause of a schedule."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
     declared_at: ClassVar[Place]

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jobs import project_file
 from jobs.ingest.input_files import stamp
 from jobs.lakehouse import dbt_models
 from jobs.lakehouse.table_log import find_tables
@@ -20,20 +21,11 @@ CODE = ("jobs", "serving", "assets", "orchestration")
 
 
 def _code(settings: Settings) -> Iterable[Path]:
-    for folder in (*(ROOT / name for name in CODE), settings.feature_repo, *_own_folders(settings)):
+    for folder in (*(ROOT / name for name in CODE), settings.feature_repo):
         yield from sorted(folder.rglob("*.py"))
-    yield from sorted(settings.project.glob("*.py")) if settings.project else ()
+    yield from project_file.modules(settings.project, settings.home) if settings.project else ()
     for pattern in dbt_models.PARSED:
         yield from sorted(settings.dbt_project.rglob(pattern))
-
-
-def _own_folders(settings: Settings) -> list[Path]:
-    """Folders of the project with its code: neither the home nor an environment of Python, which hold thousands of
-    files and are not walked."""
-    if settings.project is None:
-        return []
-    found = [each for each in sorted(settings.project.iterdir()) if each.is_dir() and not each.name.startswith(".")]
-    return [each for each in found if each != settings.home and not (each / "pyvenv.cfg").exists()]
 
 
 def given(settings: Settings, files: Iterable[Path], parameters: Mapping[str, Any]) -> list[Any]:

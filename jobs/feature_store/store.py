@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
+from jobs import project_file
 from jobs.data_dictionary.profile_features import of_profiles
 from jobs.data_dictionary.window_features import window_features
 from jobs.display import listed
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 def declarations_hash(settings: Settings, use_case: UseCase) -> str:
     """A hash of everything that declares this use case's features."""
     files = sorted([*settings.feature_repo.glob("*.py"), *settings.feature_repo.glob("*.yaml")])
+    if settings.project is not None:
+        # Functions of a project's own modules make features, too; what only tests them does not.
+        own, tests = project_file.modules(settings.project, settings.home), settings.project / "tests"
+        files += [file for file in own if not file.is_relative_to(tests)]
     content: list[Any] = [(file.name, file.read_bytes().hex()) for file in files]
     content += [windows.fingerprint for windows in use_case.windows]
     content += [_profile(use_case, profile) for profile in use_case.profiles]

@@ -15,6 +15,7 @@ from worlds.deliveries import DELAYS
 
 from jobs import project_file, settings
 from jobs.errors import Invalid
+from jobs.feature_store.store import declarations_hash
 from jobs.projects import assembly, home_owner, new_project
 from jobs.projects.standard_models import standard_models
 from jobs.projects.standard_views import standard_views
@@ -197,3 +198,14 @@ def test_a_home_belongs_to_one_project_wherever_its_folder_is(shop: Path, tmp_pa
     with pytest.raises(Invalid, match=r"expected a home of the project cafe, found that of shop \(.*moved"):
         home_owner.claim(own, replace(moved, name="cafe"))
     assert json.loads((own.state / "project.json").read_text()) == {"name": "shop", "folder": str(tmp_path / "moved")}
+
+
+def test_features_are_others_where_a_module_of_the_project_is_another(shop: Path) -> None:
+    own, use_case = assembled(shop), catalog.declared(project_file.read(shop))[0][0]
+    before = declarations_hash(own, use_case)
+    (shop / "tests" / "more.py").write_text("")
+    (shop / ".venv").mkdir()
+    (shop / ".venv" / "more.py").write_text("")
+    assert declarations_hash(own, use_case) == before
+    (shop / "use_cases" / "functions.py").write_text("def double(number): return 2 * number\n")
+    assert declarations_hash(own, use_case) != before

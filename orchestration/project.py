@@ -10,8 +10,14 @@ from orchestration.printing import complain
 
 
 def enter(settings: Settings) -> None:
-    """Let this process and those that it starts work in the project that one is in, wherever they run."""
+    """Let this process and those that it starts work in the project that one is in, wherever they run.
+
+    Raises Invalid if the home is another project's, or a project's where one is in none.
+    """
     if settings.project is None:
+        from jobs.projects import home_owner
+
+        home_owner.expect_none(settings)
         return
     from jobs.projects import assembly
     from jobs.use_cases.catalog import BROKEN, BUILT_IN, USE_CASES

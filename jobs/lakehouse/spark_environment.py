@@ -39,6 +39,11 @@ def prepare(cache: Path, lock_file: Path, environment: Mapping[str, str] | None 
     `environment` (default: this process's own) is what child processes get, and where `java` and `mvn` are
     looked for. Raises ServerNotReady.
     """
+    if not lock_file.is_file():
+        raise ServerNotReady(
+            f"local Spark: expected a checkout of Evergreen with {lock_file.name}, which its Python packages are from, "
+            f"found none at {lock_file.parent}; run it in a checkout, or set SPARK_REMOTE to a Spark that runs"
+        )
     cache, environment = cache.absolute(), dict(os.environ if environment is None else environment)
     java = find_java(environment)
     with file_lock(cache / "spark.lock"):

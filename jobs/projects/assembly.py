@@ -35,12 +35,13 @@ def assemble(
     Args:
         use_cases: of the project. built_in: those of the package, whose files one of their name has, too.
 
-    Raises Invalid if the home is another project's.
+    Raises Invalid if the home is another project's, or that of work without one.
     """
     if project is None:
         return
     with file_lock(settings.home / "locks" / "project.lock"):
-        home_owner.claim(settings, project)
+        names = [each.name for each in use_cases]
+        home_owner.claim(settings, project, [each.name for each in built_in if each.name not in names])
         for folder, wanted in {
             settings.dbt_project: _dbt(project, use_cases, built_in),
             settings.feature_repo: _features(project, use_cases, [each.name for each in built_in]),

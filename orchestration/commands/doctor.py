@@ -22,6 +22,7 @@ from jobs.lakehouse import engine
 from jobs.messages.connection import DECISIONS, is_kafka
 from jobs.secret import ClusterUrl, Url
 from jobs.settings import ROOT, Settings
+from orchestration import same_names
 from orchestration.fingerprint import CODE
 from orchestration.printing import cell, console, json_option, print_json, say
 
@@ -122,16 +123,10 @@ def examine(settings: Settings) -> Iterator[Check]:
 
 
 def _packages(settings: Settings) -> Check:
-    """Whether a project, or a folder that Python looks into, has modules named like packages of ours."""
-    own = [] if settings.project is None else [str(settings.project)]
-    folders = [Path(each).resolve() for each in (*own, *sys.path) if Path(each).is_dir()]
-    places = [folder / name for folder in dict.fromkeys(folders) if folder != ROOT for name in CODE]
-    clashing = [str(found) for place in places for found in (place, place.with_suffix(".py")) if found.exists()]
-    if not clashing:
-        return Check("packages", True, f"{', '.join(CODE)} are Evergreen's alone")
-    return Check(
-        "packages", False, f"{listed(clashing)} beside Evergreen's own", "rename them: Python takes one of both"
-    )
+    others = same_names.found(settings)
+    names = f"{', '.join(CODE)} are Evergreen's alone"
+    mend = f"rename or uninstall what is not Evergreen's: Evergreen's are in {ROOT}, and Python takes one of both"
+    return Check("packages", not others, f"{listed(others)} beside Evergreen's own" if others else names, mend)
 
 
 def _home(settings: Settings) -> Check:

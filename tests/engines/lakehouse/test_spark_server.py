@@ -38,6 +38,12 @@ def test_the_lock_is_followed_to_what_a_package_needs() -> None:
         spark_environment.select(lock, ("d",))
 
 
+def test_an_install_without_a_checkout_is_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ServerNotReady, match=r"expected a checkout of Evergreen with requirements.lock.*SPARK_REMOTE"):
+        spark_environment.prepare(tmp_path / "cache", tmp_path / "requirements.lock")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_the_environment_holds_the_locks_versions_and_not_our_package() -> None:
     selected = spark_environment.select((ROOT / "requirements.lock").read_text(), spark_environment.PYTHON_PACKAGES)
     names = {line.split("==")[0] for line in selected.splitlines() if "==" in line}

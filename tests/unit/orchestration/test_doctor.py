@@ -68,11 +68,26 @@ def test_the_python_is_one_that_projects_were_run_with(
 
 def test_modules_of_a_project_that_are_called_like_ours_are_named(own: Settings, tmp_path: Path) -> None:
     assert checks(own)["packages"].good
-    (tmp_path / "shop" / "assets").mkdir(parents=True)
-    (tmp_path / "shop" / "jobs.py").write_text("")
+    for name in ("shop/assets/shirts.py", "shop/jobs.py", "shop/serving/picture.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
     bad = checks(replace(own, project=tmp_path / "shop"))["packages"]
     assert not bad.good and bad.needed
     assert "shop/assets" in bad.found and "shop/jobs.py" in bad.found and "serving" not in bad.found
+
+
+def test_modules_of_the_working_folder_and_of_other_packages_are_named(
+    own: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "installed"
+    (installed / "other_jobs-1.0.dist-info").mkdir(parents=True)
+    (installed / "other_jobs-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: other-jobs\n")
+    (installed / "other_jobs-1.0.dist-info" / "top_level.txt").write_text("jobs\n")
+    monkeypatch.syspath_prepend(installed)
+    assert checks(own)["packages"].found == "jobs of the package other-jobs beside Evergreen's own"
+    (tmp_path / "orchestration.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path / 'orchestration.py'}, jobs of" in checks(own)["packages"].found
 
 
 def test_a_home_that_cannot_be_written_is_named(own: Settings, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from jobs.projects.standard_models import standard_models
 from jobs.projects.standard_views import standard_views
 from jobs.use_cases import catalog
 from jobs.use_cases.fraud import FRAUD
+from orchestration import project
 
 pytestmark = pytest.mark.embedded
 COMMAND = "from orchestration.cli import main; main()"
@@ -197,6 +198,8 @@ def test_a_home_belongs_to_one_project_wherever_its_folder_is(shop: Path, tmp_pa
     home_owner.claim(own, moved)
     with pytest.raises(Invalid, match=r"expected a home of the project cafe, found that of shop \(.*moved"):
         home_owner.claim(own, replace(moved, name="cafe"))
+    with pytest.raises(Invalid, match=r"expected a home that is no project's, found that of shop \(.*moved"):
+        project.enter(replace(own, project=None))
     assert json.loads((own.state / "project.json").read_text()) == {"name": "shop", "folder": str(tmp_path / "moved")}
 
 
@@ -209,3 +212,14 @@ def test_features_are_others_where_a_module_of_the_project_is_another(shop: Path
     assert declarations_hash(own, use_case) == before
     (shop / "use_cases" / "functions.py").write_text("def double(number): return 2 * number\n")
     assert declarations_hash(own, use_case) != before
+
+
+def test_a_home_with_use_cases_that_a_project_does_not_have_stays_without_one(shop: Path) -> None:
+    own = settings.load({"EVERGREEN_PROJECT": str(shop)})
+    (own.state / "returns").mkdir(parents=True)
+    with pytest.raises(Invalid, match=r"found one of returns, which it does not have; .* or add built_in"):
+        assembled(shop)
+    assert [path.name for path in own.home.iterdir() if path.name != "locks"] == ["state"]
+    project.enter(replace(own, project=None))
+    rewrite(shop, "[project]\nname = 'shop'\nbuilt_in = ['returns']")
+    assert assembled(shop).state.joinpath("project.json").exists()

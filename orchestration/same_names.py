@@ -1,0 +1,38 @@
+"""Code of others that is named like a package of ours: Python takes one of both, by where it looks first."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from jobs.settings import ROOT, Settings
+from orchestration.fingerprint import CODE
+
+DISTRIBUTION = "evergreen-ml"
+
+
+def found(settings: Settings) -> list[str]:
+    """Modules in the project, in the working folder and where Python looks; packages that were installed over ours."""
+    return [*map(str, _modules(settings)), *_installed()]
+
+
+def _modules(settings: Settings) -> Iterator[Path]:
+    """A folder without a module, such as one of pictures, is in nobody's way."""
+    folders = [settings.project or Path.cwd(), Path.cwd(), *(Path(each) for each in sys.path)]
+    for folder in dict.fromkeys(each.resolve() for each in folders if each.is_dir() and each.resolve() != ROOT):
+        for place in (folder / name for name in CODE):
+            if any(place.glob("*.py")):
+                yield place
+            if place.with_suffix(".py").exists():
+                yield place.with_suffix(".py")
+
+
+def _installed() -> Iterator[str]:
+    owners = metadata.packages_distributions()
+    for name in CODE:
+        for owner in sorted(set(owners.get(name, ()))):
+            if re.sub(r"[-_.]+", "-", owner).lower() != DISTRIBUTION:
+                yield f"{name} of the package {owner}"

@@ -195,7 +195,12 @@ def test_a_schedule_over_an_empty_table_has_no_targets_until_there_are_entities(
     for source in (CUSTOMERS, ORDERS):
         write_deltalake(house.path(CHURN.raw_table(source)), table_schema(source, {}).empty_table())
     parsed, windows = dbt_models.manifest(house.settings), CHURN.windows[0]
-    for rows in ({"customers": [], "orders": []}, {"customers": [], "orders": known["orders"]}, known):
+    steps: list[dict[str, list[Row]]] = [
+        {"customers": [], "orders": []},
+        {"customers": [], "orders": known["orders"]},
+        known,
+    ]
+    for rows in steps:
         for source in (CUSTOMERS, ORDERS):
             if rows[source.name] and (source is CUSTOMERS or rows is not known):
                 put(house, source, rows[source.name])

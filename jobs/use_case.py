@@ -208,6 +208,9 @@ class UseCase:
     longer by the longest pause of a schedule."""
     default_input: Callable[[Path, Progress | None], Mapping[str, Path]] | None = None
     """Writes the built-in input into a folder and says which file fills which input."""
+    columns_file: Mapping[str, Any] = field(default_factory=dict)
+    """What a columns file says of its files, where none is given (docs/data/your-own-data.md): formats of times, words
+    for yes and no. All values are texts."""
     declared_at: ClassVar[Place]
     """Where it was made; no part of the value."""
 

@@ -18,13 +18,13 @@ _DECIMAL_POINT = r"^[+-]?\d*\.\d*(?:[eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?\d{1,3}(?:\.\d{3})*,\d+$|^[+-]?\d+,\d+$|^[+-]?\d{1,3}(?:\.\d{3}){2,}$"
 _TIME_OF_DAY = r"^\d{4}-\d{1,2}-\d{1,2}[T ]+(?:[01]?\d|2[0-3]):[0-5]\d"
 _WITHOUT_ZONE = _TIME_OF_DAY + r"(?::\d{2}(?:\.\d+)?)?$"
-_DAYS = (
+DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d",
     "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%y/%m/%d", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y",
     "%y-%m-%d",
 )  # fmt: skip
-_HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "%H%M%S")
-_UNLIKELY_BEFORE, _UNLIKELY_AFTER = 1990, 2100
+HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%.f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "%H%M%S")
+UNLIKELY_BEFORE, UNLIKELY_AFTER = 1990, 2100
 _LOOKED_AT = 1000
 """Different values, at most, by which advice is given."""
 
@@ -147,16 +147,16 @@ def _units(source: Source, column: str, values: pl.Series) -> list[str]:
     for unit in EPOCH_UNITS:
         times = since_1970(values, unit).drop_nulls()
         years = times.dt.year()
-        if len(times) == len(values) and years.is_between(_UNLIKELY_BEFORE, _UNLIKELY_AFTER).all():
+        if len(times) == len(values) and years.is_between(UNLIKELY_BEFORE, UNLIKELY_AFTER).all():
             choices.append(f"{_declared(source, column, format=unit)} (the first is then {times[0]:%Y-%m-%d %H:%M:%S})")
     return choices
 
 
 def _formats(source: Source, column: str, text: pl.Series) -> list[str]:
     choices: dict[str, tuple[str, pl.Series]] = {}
-    for form in (day + hours for day in _DAYS for hours in _HOURS):
+    for form in (day + hours for day in DAYS for hours in HOURS):
         times = in_format(text, form).drop_nulls()
-        plausible = times.dt.year().is_between(_UNLIKELY_BEFORE, _UNLIKELY_AFTER).all()
+        plausible = times.dt.year().is_between(UNLIKELY_BEFORE, UNLIKELY_AFTER).all()
         if len(times) == len(text) and plausible:
             choices.setdefault(f"{times.to_list()}", (form, times))
     place = _first_that_differs([times for _, times in choices.values()])

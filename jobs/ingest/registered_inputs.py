@@ -163,5 +163,6 @@ def ensure(settings: Settings, use_case: UseCase, progress: Progress | None = No
                 f"files again ({_command(use_case)}), or restore it from a backup"
             )
     files = use_case.default_input(settings.home / "input" / use_case.name, progress)
-    inputs = Inputs(absolute({name: [f] for name, f in files.items()}), use_case.first_day, use_case.last_day)
+    paths = absolute({name: [f] for name, f in files.items()})
+    inputs = Inputs(paths, use_case.first_day, use_case.last_day, use_case.columns_file)
     return register(settings, use_case, inputs)

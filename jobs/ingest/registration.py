@@ -50,7 +50,7 @@ def named_files(
     Raises InputError if one of them is not there, or none is of the main source.
     """
     main = use_case.sources[0]
-    declared = read_columns_file(columns) if columns else {}
+    declared = read_columns_file(columns) if columns else dict(use_case.columns_file)
     columns_file(declared, use_case, columns or "")
     input_names = {s.input for s in use_case.sources}
     if unknown := sorted(set(files) - input_names):

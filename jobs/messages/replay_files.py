@@ -35,7 +35,7 @@ class Rows:
 
 def given(use_case: UseCase, files: Mapping[str, Sequence[Path]], columns: Path | None) -> Inputs:
     """Files named by a person, by their input. Raises InputError if one cannot be used."""
-    declared = read_columns_file(columns) if columns else {}
+    declared = read_columns_file(columns) if columns else dict(use_case.columns_file)
     columns_file(declared, use_case, columns or "")
     return Inputs(absolute(files), use_case.first_day, use_case.last_day, declared)
 

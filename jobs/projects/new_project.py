@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from jobs.errors import Invalid
@@ -14,26 +15,42 @@ RESERVED = ("jobs", "assets", "serving", "orchestration", "use_cases", "fraud", 
 """Names of packages, of built-in use cases, and of dbt's project."""
 
 
-def create(folder: Path, name: str) -> list[Path]:
+def create(folder: Path, name: str, instead: Mapping[str, str] | None = None) -> list[Path]:
     """Write the folder. Returns its files.
+
+    Args:
+        instead: texts that take the place of those of the template; path in the folder -> text.
 
     Raises:
         Invalid: the name cannot be one of tables and modules, or the folder holds something.
     """
-    if not (name.isidentifier() and name.isascii() and name == name.lower()) or name in RESERVED:
-        raise Invalid(
-            f"init: expected a name of a-z, 0-9 and _ that begins with a letter and is none of {', '.join(RESERVED)}, "
-            f"found {name!r}; take another one"
-        )
-    if folder.exists() and any(folder.iterdir()):
-        raise Invalid(f"init: expected a new or an empty folder, found {folder} with files; name another one")
+    refuse_place(folder, name)
     written = []
-    for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        # Templates end in .txt, so that no tool takes them for code of this package.
-        relative = str(source.relative_to(TEMPLATE)).removesuffix(".txt").replace(_NAME, name)
-        target = folder / _NAMES.get(relative, relative)
+    for relative, text in (_template(name) | dict(instead or {})).items():
+        target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(source.read_text("utf-8").replace(_NAME, name), "utf-8")
+        target.write_text(text, "utf-8")
         written.append(target)
     assert folder / FILE in written
     return written
+
+
+def refuse_place(folder: Path, name: str) -> None:
+    """Raise Invalid if no project of this name can be made there."""
+    if not (name.isidentifier() and name.isascii() and name == name.lower()) or name in RESERVED:
+        raise Invalid(
+            f"expected a name of a-z, 0-9 and _ that begins with a letter and is none of {', '.join(RESERVED)}, "
+            f"found {name!r}; take another one"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        raise Invalid(f"expected a new or an empty folder, found {folder} with files; name another one")
+
+
+def _template(name: str) -> dict[str, str]:
+    """Path in the folder -> text."""
+    found = {}
+    for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        # Templates end in .txt, so that no tool takes them for code of this package.
+        relative = str(source.relative_to(TEMPLATE)).removesuffix(".txt").replace(_NAME, name)
+        found[_NAMES.get(relative, relative)] = source.read_text("utf-8").replace(_NAME, name)
+    return found

@@ -105,7 +105,9 @@ from versions
 def _labels(use_case: UseCase, source: Source) -> str:
     """A label is where its event was believed to be at that time: a row for each place that versions gave it."""
     key, events = use_case.event_id, f"{use_case.name}__{use_case.events.split('.')[1]}"
-    own = [each.name for each in source.columns if each.name not in (key, source.known_at)]
+    # Columns of which a key is made are those of the event.
+    others = {key, source.known_at, *(name for each in source.columns for name in each.made_of)}
+    own = [each.name for each in source.columns if each.name not in others]
     of_event = [*use_case.entities, use_case.event_timestamp]
     columns = [key, *of_event, *own]
     placed = ",\n        ".join([f"r.{key}", *(f"p.{name}" for name in of_event), *(f"r.{name}" for name in own)])

@@ -19,12 +19,15 @@ def _of_its_own(context: click.Context, parameter: click.Parameter, folder: Path
     return folder
 
 
-@click.command()
-@click.argument("name")
-@click.option(
+folder_option = click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), callback=_of_its_own,
     help="Where; default: a folder of that name here.",
 )  # fmt: skip
+
+
+@click.command()
+@click.argument("name")
+@folder_option
 def init(name: str, folder: Path | None) -> None:
     """Make a folder with a project NAME: a use case to start from, with a sample of data and a test."""
     from jobs.projects import new_project

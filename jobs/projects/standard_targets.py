@@ -109,6 +109,8 @@ def _labels(use_case: UseCase, label: HorizonLabel) -> str:
         "none": "count(f.known_at) = 0",
         "count": "cast(count(f.known_at) as double)",
     }
+    # A target of a schedule that did not exist after all has ended; a first version of an event may be corrected later.
+    held = "" if use_case.schedule is None else " and superseded_at is null"
     made = value.get(label.value, "coalesce(sum(cast(f.value as double)), 0)")
     entities = ", ".join(keys)
     return f"""-- One row per version of a label: what {source.name} were in the {label.horizon} after the target.
@@ -117,7 +119,7 @@ def _labels(use_case: UseCase, label: HorizonLabel) -> str:
 with targets as (
     select {id}, {entities}, {at}, {end} as ends_at, event_date
     from {{{{ ref('{targets}') }}}}
-    where version = 1 and superseded_at is null and {end} <= (select max(known_at) from {{{{ ref('{facts}') }}}})
+    where version = 1{held} and {end} <= (select max(known_at) from {{{{ ref('{facts}') }}}})
 ),
 
 followed as (

@@ -156,6 +156,38 @@ def test_targets_and_labels_are_what_was_known_load_by_load(lakehouse: Lakehouse
         check_labels(house, use_case, known, expected_targets(known), of_orders)
 
 
+@pytest.mark.embedded
+def test_labels_of_events_are_of_their_first_versions(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    of_orders = replace(ruled(value="any"), schedule=None, windows=(), events="churn.orders", event_id="order_id",
+                        event_timestamp="ordered_at")  # fmt: skip
+    house, chance = house_of(lakehouse, of_orders, tmp_path / "dbt"), Random(3)
+    known: dict[str, list[Row]] = {"customers": [], "orders": []}
+    for load in (1, 2, 3):
+        new = loaded(chance, load, known)
+        for source in (CUSTOMERS, ORDERS):
+            put(house, source, new[source.name])
+            known[source.name].extend(new[source.name])
+        assert not dbt_models.build(house, of_orders, dbt_models.manifest(house.settings), ["--select", "fqn:*"]).errors
+    first: dict[int, Row] = {}
+    for row in sorted(known["orders"], key=lambda row: row["known_at"]):
+        if DELETED not in row:
+            first.setdefault(row["order_id"], row)
+    newest = max(row["known_at"] for row in known["orders"])
+    labels = rows_of(house, of_orders.labels)
+    mature = {id for id, row in first.items() if row["ordered_at"] + 10 * DAY <= newest}
+    assert {row["order_id"] for row in labels} == mature and len(mature) > 10
+    for id in mature:
+        target, ends = (first[id]["customer_id"], first[id]["ordered_at"]), first[id]["ordered_at"] + 10 * DAY
+        moments = [ends, *(row["known_at"] for row in known["orders"] if row["known_at"] > ends)]
+        for moment in moments:
+            [held] = [
+                row["stays_away"] for row in labels
+                if row["order_id"] == id and row["known_at"] <= moment
+                and (row["superseded_at"] is None or moment < row["superseded_at"])
+            ]  # fmt: skip
+            assert held == bool(label_at(known, target, moment)), (id, moment)
+
+
 def changed_rows(before: list[Row], now: list[Row]) -> None:
     """What is new or otherwise has a greater number than all before, and nothing else has."""
     last = max((row["loaded_in"] for row in before), default=0)

@@ -10,6 +10,7 @@ from jobs.proposals.column_words import speaks_of
 from jobs.proposals.roles import MOST_CATEGORIES, Roles
 from jobs.proposals.table_profile import ColumnProfile, TableProfile
 from jobs.proposals.time_plan import USUAL_AGE, TimePlan
+from jobs.proposals.value_kinds import WHOLE
 from jobs.proposals.words import IDENTIFIER
 from jobs.use_case import Column, Kind, Source
 
@@ -63,6 +64,8 @@ def _kind(column: ColumnProfile, found: Roles) -> Kind:
         return "identifier"
     if column in found.entities:
         return "category" if column in found.inputs else "identifier"
+    if column.guess.note == WHOLE:
+        return "number"
     is_code = column.kind == "integer" and speaks_of(column.name, IDENTIFIER)
     if is_code or (column.kind == "string" and column.distinct <= MOST_CATEGORIES):
         return "category"

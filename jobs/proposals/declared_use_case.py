@@ -15,6 +15,8 @@ from jobs.use_case import UseCase
 LARGE, RARE = 300_000, 0.05
 """Rows from which on, and share of positives up to which, a tenth of the negatives is enough to learn from."""
 
+LIMITS = Limits(latency_ms=200.0, size_bytes=200e6)
+"""Wide ones: how fast an answer must be is known to whoever asks."""
 FIXED = {"num_leaves": 15, "min_data_in_leaf": 40, "feature_fraction": 0.6}
 SEARCH = {
     "learning_rate": Range(0.03, 0.3, log=True),
@@ -77,7 +79,7 @@ def _problem(proposal: Proposal) -> Problem | None:
         validation_window=plan.evaluation,
         evaluation_window=plan.evaluation,
         longest_evaluation_window=max(4 * plan.evaluation, Problem.longest_evaluation_window),
-        limits=Limits(size_bytes=200e6) if "text" in {c.kind for c in proposal.roles.inputs} else Limits(),
+        limits=LIMITS,
     )
     if label.task != "binary":
         return shared

@@ -91,9 +91,9 @@ def _times(table: TableProfile, named: str | None) -> list[ColumnProfile]:
     usable = [c for c in times if c.filled >= NEARLY_FULL and c.distinct > 1]
     if not usable:
         found = listed([c.name for c in table.columns])
+        why = f"of which {_names(times)} are missing in many rows or of one moment" if times else "none of them a time"
         raise Invalid(
-            f"{table.path}: expected a column that says when each row happened, found {found}"
-            f"{f', of which {_names(times)} lack too many values' if times else ', none of them a time'}; "
+            f"{table.path}: expected a column that says when each row happened, found {found}, {why}; "
             "add one, or name it (`--time COLUMN`)"
         )
     return sorted(times, key=lambda c: (c in usable, _time_score(c)), reverse=True)

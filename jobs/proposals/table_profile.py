@@ -15,11 +15,15 @@ import polars as pl
 from jobs.display import listed
 from jobs.ingest.registered_inputs import InputError
 from jobs.proposals import file_columns
+from jobs.proposals.column_words import speaks_of
 from jobs.proposals.value_kinds import Guess, guess
+from jobs.proposals.words import TIME
 
 SAMPLED = 400_000
 """Rows of a sample, at most: by these columns are compared with each other."""
 SHOWN = 3
+DAY_SECONDS = 86_400
+ELAPSED = Guess("timestamp", {"format": ["s"]}, "taken for seconds since the first row, which happened in 1970")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +112,21 @@ def profile(path: Path) -> TableProfile:
     files = file_columns.opened(path)
     if not len(files.values(files.names[0])):
         raise InputError(f"{path}: expected rows, found a header alone; deliver the file again")
-    columns = tuple(_column(name, files.values(name)) for name in files.names)
+    columns = tuple(_column(name, files.values(name), guess(name, files.values(name))) for name in files.names)
+    if not any(column.kind == "timestamp" for column in columns):
+        columns = tuple(_column(c.name, files.values(c.name), ELAPSED) if _is_elapsed(c) else c for c in columns)
     return TableProfile(path, columns[0].rows, columns, files.is_part, files.encoding)
 
 
-def _column(name: str, found: pl.Series) -> ColumnProfile:
-    kind = guess(name, found)
+def _is_elapsed(column: ColumnProfile) -> bool:
+    """Whether a column counts seconds from the first row on."""
+    smallest, largest = column.smallest, column.largest
+    if not (isinstance(smallest, int | float) and isinstance(largest, int | float) and column.is_sorted):
+        return False
+    return speaks_of(column.name, TIME) and smallest >= 0 and DAY_SECONDS / 24 <= largest < 3_650 * DAY_SECONDS
+
+
+def _column(name: str, found: pl.Series, kind: Guess) -> ColumnProfile:
     if kind.kind is None:
         empty = pl.Series([None]).new_from_index(0, len(found))
         return ColumnProfile(name, kind, len(found), 0, 0, 0, empty.gather_every(_step(found)))

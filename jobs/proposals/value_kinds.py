@@ -14,7 +14,9 @@ import polars as pl
 from jobs.ingest.declared_formats import ValueFormat
 from jobs.ingest.parsing import FALSE_WORDS, TRUE_WORDS, canonical
 from jobs.ingest.readers import ZONED
+from jobs.proposals.column_words import speaks_of
 from jobs.proposals.time_guess import guess_epoch, guess_time
+from jobs.proposals.words import ENTITY, IDENTIFIER
 from jobs.use_case import Kind
 
 NONE_WORDS = frozenset(
@@ -27,6 +29,7 @@ PAIRS = tuple(tuple(pair.split("/")) for pair in _PAIRS.split())
 MOST_BAD = 0.05
 """A larger share of values that are none of a kind speaks against it."""
 LOOKED_AT = 20_000
+WHOLE = "integers with a decimal point"
 LONG_TEXT, MANY_WORDS = 40, 4
 _NUMBER = r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?$"
 _COMMA = r"^[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)?,\d+$|^[+-]?\d{1,3}(?:\.\d{3})+$|^[+-]?\d+$"
@@ -59,6 +62,8 @@ class Guess:
         if values.dtype == pl.String and self.written.get("null"):
             absent = values.str.strip_chars().is_in(list(self.form().null))
             values = pl.select(pl.when(~absent).then(values)).to_series()
+        if self.note == WHOLE:
+            return values.str.strip_chars().cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
         kind: Kind = "string" if self.kind in ("identifier", "text") else self.kind
         frame = pl.DataFrame({"value": values})
         return frame.select(canonical("value", values.dtype, kind, self.form()).alias("value")).to_series()
@@ -94,7 +99,7 @@ def _of_numbers(name: str, values: pl.Series) -> Guess:
     if whole and set(present.unique().head(3).to_list()) == {0, 1}:
         return Guess("boolean")
     bad = values.dtype.is_float() and not values.drop_nulls().is_finite().all()
-    return Guess("number" if not whole or bad else "integer", {"null": ["NaN", "inf", "-inf"]} if bad else {})
+    return Guess("integer" if whole else "number", {"null": ["NaN", "inf", "-inf"]} if bad else {})
 
 
 def _of_text(name: str, values: pl.Series) -> Guess:
@@ -153,11 +158,11 @@ def _number(name: str, text: pl.Series) -> Guess | None:
     ):
         fits = text.filter(text.str.contains(pattern))
         if len(fits) >= (1 - MOST_BAD) * len(text):
-            return _numbers_as(fits, marks)
+            return _numbers_as(name, fits, marks)
     return None
 
 
-def _numbers_as(text: pl.Series, marks: Mapping[str, str]) -> Guess:
+def _numbers_as(name: str, text: pl.Series, marks: Mapping[str, str]) -> Guess:
     """Numbers that are written with these marks: integers where all are."""
     if marks.get("decimal") == "," and not text.str.contains(r"\.\d{3}").any():
         marks = {"decimal": ","}
@@ -165,4 +170,6 @@ def _numbers_as(text: pl.Series, marks: Mapping[str, str]) -> Guess:
         marks = {"decimal": "."}  # a load refuses what can be read in two ways
     if text.str.contains(r"^[+-]?\d{1,18}$").all():
         return Guess("integer")
+    if speaks_of(name, (*IDENTIFIER, *ENTITY)) and text.str.contains(r"^\d{1,15}\.0*$").all():
+        return Guess("integer", note=WHOLE)  # as pandas writes integers beside a missing one
     return Guess("number", marks)

@@ -119,6 +119,33 @@ def unlabelled(folder: Path) -> Path:
     return folder / "orders.parquet"
 
 
+def elapsed(folder: Path) -> Path:
+    """Seconds since the first row, no key, nobody that comes back, a class of 0 and 1."""
+    frame = named(payments(days=2), time="Time", amount="Amount", fraud="Class")
+    seconds = (pl.col("Time") - FIRST).dt.total_seconds().cast(pl.Float64)
+    chance = np.random.default_rng(2)
+    frame = frame.with_columns(seconds, pl.col("Class").cast(pl.Int8), V1=chance.normal(size=ROWS))
+    frame.write_csv(folder / "creditcard.csv")
+    return folder / "creditcard.csv"
+
+
+def from_pandas(folder: Path) -> Path:
+    """Integers with a decimal point beside missing ones, an index without a name, True and False, odd values."""
+    frame = named(
+        payments(), key="order_no", time="order_date", card="customer_id", amount="price", fraud="is_returned"
+    )
+    rows = pl.int_range(pl.len())
+    frame = frame.with_columns(
+        pl.when(rows % 25 != 3).then(pl.col("customer_id").cast(pl.Float64)).alias("customer_id"),
+        pl.when(rows % 500 == 7).then(pl.lit("?")).otherwise(pl.col("price").cast(pl.String)).alias("price"),
+        pl.when("is_returned").then(pl.lit("True")).otherwise(pl.lit("False")).alias("is_returned"),
+        pl.col("order_date").dt.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+    frame.with_row_index("").write_csv(folder / "orders.csv")
+    return folder / "orders.csv"
+
+
 STRANGERS: dict[str, Callable[[Path], Path]] = {
-    each.__name__: each for each in (german, spanish, american, russian, awkward, classes, unlabelled)
+    each.__name__: each
+    for each in (german, spanish, american, russian, awkward, classes, unlabelled, elapsed, from_pandas)
 }

@@ -32,6 +32,9 @@ SEEN = {
                 "мошенничество": "label"},
     "awkward": {"version": "key", "timestamp": "event time", "order": "entity", "class": "label"},
     "classes": {"ticket_id": "key", "opened": "event time", "customer": "entity", "target": "label"},
+    "elapsed": {"Time": "event time", "Amount": "amount", "Class": "label", "V1": "input"},
+    "from_pandas": {"order_no": "key", "order_date": "event time", "customer_id": "entity", "price": "amount",
+                    "is_returned": "label"},
     "unlabelled": {"order_id": "key", "ordered_at": "event time", "customer_id": "entity", "amount": "amount"},
 }  # fmt: skip
 

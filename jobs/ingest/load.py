@@ -85,7 +85,8 @@ def load(
     names = columns_file(inputs.columns, use_case)
     paths, carrier = resolve(use_case, source, inputs)
     with lakehouse.lock(use_case.raw_table(source)):
-        job, files = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress), find_files(paths)
+        job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress)
+        files = find_files(paths) if paths else []
         added = _take_later_columns(job, files)
         result = _run(job, files) if paths else _without_file(job)
     return replace(result, seconds=time.monotonic() - started, added=added)

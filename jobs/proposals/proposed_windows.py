@@ -57,7 +57,7 @@ def windows(facts: Facts) -> tuple[WindowFeatures, ...]:
 def lengths(facts: Facts, gap: timedelta) -> tuple[timedelta, ...]:
     """Lengths, ascending, that mostly hold more than the event itself and are there several times in the file."""
     shortest = max(DAY if facts.only_dates else HOUR, gap / 4)
-    longest = max(facts.span / 4, min(facts.span / 2, 30 * DAY))
+    longest = max(facts.span / 4, min((facts.span + DAY) / 2, 30 * DAY))
     fitting = [length for length in LENGTHS if shortest <= length <= longest]
     if not fitting:  # a short file, or entities that seldom come back
         short = [length for length in LENGTHS if length <= longest]

@@ -69,7 +69,7 @@ def roles(table: TableProfile, named: Named) -> Roles:
     entities = _entities(table, taken)
     left_out = _left_out(table, [*taken, *(e.name for e in entities)], label, time)
     others = [c for c in table.columns if c.name not in {*taken, *left_out}]
-    numbers = sorted((c for c in others if _is_amount(c)), key=_amount_score, reverse=True)
+    numbers = sorted((c for c in others if c not in entities and _is_amount(c)), key=_amount_score, reverse=True)
     amount = next((c for c in numbers if not c.negative and speaks_of(c.name, AMOUNT)), None)
     used = dict.fromkeys([*([amount] if amount else []), *numbers[: 1 + MOST_AMOUNTS]])
     inputs = [c for c in others if c not in entities or _is_category(c)]

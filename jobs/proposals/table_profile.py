@@ -112,7 +112,7 @@ def profile(path: Path) -> TableProfile:
     files = file_columns.opened(path)
     if not len(files.values(files.names[0])):
         raise InputError(f"{path}: expected rows, found a header alone; deliver the file again")
-    columns = tuple(_column(name, files.values(name), guess(name, files.values(name))) for name in files.names)
+    columns = tuple(_guessed(name, files.values(name)) for name in files.names)
     if not any(column.kind == "timestamp" for column in columns):
         columns = tuple(_column(c.name, files.values(c.name), ELAPSED) if _is_elapsed(c) else c for c in columns)
     return TableProfile(path, columns[0].rows, columns, files.is_part, files.encoding)
@@ -124,6 +124,10 @@ def _is_elapsed(column: ColumnProfile) -> bool:
     if not (isinstance(smallest, int | float) and isinstance(largest, int | float) and column.is_sorted):
         return False
     return speaks_of(column.name, TIME) and smallest >= 0 and DAY_SECONDS / 24 <= largest < 3_650 * DAY_SECONDS
+
+
+def _guessed(name: str, found: pl.Series) -> ColumnProfile:
+    return _column(name, found, guess(name, found))
 
 
 def _column(name: str, found: pl.Series, kind: Guess) -> ColumnProfile:

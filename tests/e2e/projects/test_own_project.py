@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from worlds import strangers
 
 from jobs import settings
 from jobs.lakehouse.tables import attach
@@ -89,6 +90,19 @@ def test_a_new_project_runs_to_a_champion_and_a_broken_use_case_is_told_in_one_l
     assert asked_of_ui(installed, shop) >= {"shop"}
     assert files_of(installed.parent) == before, "nothing is written where it is installed"
     assert not (shop / "use_cases" / ".evergreen").exists() and not (tmp_path / ".evergreen").exists()
+
+
+def test_a_file_of_a_stranger_becomes_a_project_with_a_champion(installed: Path, tmp_path: Path) -> None:
+    file = strangers.german(tmp_path)
+    made = evergreen(installed, tmp_path, "propose", "--transactions", str(file), "--name", "shop")
+    assert made.returncode == 0, made.stderr
+    done = evergreen(installed, tmp_path / "shop", "run")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    house = attach(settings.load({"EVERGREEN_PROJECT": str(tmp_path / "shop")}))
+    assert house.to_arrow("shop_raw.transactions").num_rows == strangers.ROWS, "no row is lost"
+    assert house.to_arrow("shop.labels")["betrugsfall"].to_pylist().count(True) > 100
+    assert json.loads(evergreen(installed, tmp_path / "shop", "models", "--json").stdout)["champions"]
+    assert evergreen(installed, tmp_path / "shop", "test").returncode == 0
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, int]]:

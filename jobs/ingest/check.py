@@ -12,7 +12,7 @@ import polars as pl
 
 from jobs.error_messages import in_words, message_of
 from jobs.errors import EvergreenError
-from jobs.ingest import inspection, later_columns, load, quarantine, registration
+from jobs.ingest import inspection, kept_declarations, later_columns, load, quarantine, registration
 from jobs.ingest.check_report import CheckedInput, checked_input
 from jobs.ingest.columns_file import columns_file
 from jobs.ingest.input_files import find_files
@@ -84,6 +84,7 @@ def _tried(settings: Settings, use_case: UseCase, inputs: Inputs, as_of: datetim
         try:
             paths, carrier = load.resolve(use_case, source, inputs)
             names = columns_file(inputs.columns, use_case)
+            kept_declarations.expect(lakehouse, use_case, source)
             # Nothing is written: columns that a table does not have yet are left out.
             tried = later_columns.without(source, later_columns.of(lakehouse, use_case, source))
             job = LoadJob(lakehouse, use_case, tried, names, carrier, as_of, now, None, None)

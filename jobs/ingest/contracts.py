@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from jobs.errors import EvergreenError
-from jobs.ingest import schemas, vectors
+from jobs.ingest import kept_declarations, schemas, vectors
 from jobs.ingest.calendar import FIRST, LAST
 from jobs.ingest.csv_records import MALFORMED, STRAY_TEXT, TOO_MANY
 from jobs.ingest.identifiers import identifier_fault
@@ -262,7 +262,9 @@ def accept(settings: Settings, use_case: UseCase, source: Source) -> list[str]:
     folder = schemas.folder(settings.state, use_case)
     if schemas.recorded(folder, source, pending=True) is None:
         return [f"{source.name}: no changed schema waits to be accepted"]
-    identifiers = stored_identifiers(Lakehouse(settings), use_case, source)
+    lakehouse = Lakehouse(settings)
+    kept_declarations.expect(lakehouse, use_case, source)
+    identifiers = stored_identifiers(lakehouse, use_case, source)
     return [f"{source.name}: accepted: {line}" for line in schemas.accept(folder, source, identifiers)]
 
 

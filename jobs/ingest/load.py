@@ -15,6 +15,7 @@ import polars as pl
 from jobs.ingest import (
     contracts,
     inspection,
+    kept_declarations,
     later_columns,
     load_warnings,
     quarantine,
@@ -87,6 +88,7 @@ def load(
     with lakehouse.lock(use_case.raw_table(source)):
         job = LoadJob(lakehouse, use_case, source, names, carrier, as_of, now, days, progress)
         files = find_files(paths) if paths else []
+        kept_declarations.expect(lakehouse, use_case, source)
         added = _take_later_columns(job, files)
         result = _run(job, files) if paths else _without_file(job)
     return replace(result, seconds=time.monotonic() - started, added=added)

@@ -31,7 +31,7 @@ TYPES: dict[Kind, pl.DataType] = {
     "timestamp": UTC, "number": pl.Float64(), "integer": pl.Int64(), "boolean": pl.Boolean(), "string": pl.String(),
     "category": pl.String(), "vector": pl.String(), "text": pl.String(),
 }  # fmt: skip
-_SQL: dict[str, pa.DataType] = {
+KINDS_IN_TABLE: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"), "number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(),
     "string": pa.string(), "category": pa.string(),
     "vector": pa.string(), "text": pa.string(),
@@ -66,7 +66,7 @@ def kind_in_table(column: Column, identifiers: Mapping[str, str]) -> Kind:
 
 def table_schema(source: Source, identifiers: Mapping[str, str]) -> pa.Schema:
     """Arrow schema of the raw table: the declared columns, `known_at`, `event_date`, `loaded_in`."""
-    fields = [pa.field(c.name, _SQL[kind_in_table(c, identifiers)]) for c in source.columns]
+    fields = [pa.field(c.name, KINDS_IN_TABLE[kind_in_table(c, identifiers)]) for c in source.columns]
     extra = [
         (KNOWN_AT, pa.timestamp("us", "UTC")),
         ("event_date", pa.date32()),

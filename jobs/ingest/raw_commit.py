@@ -60,8 +60,8 @@ def create(job: LoadJob, schema: pa.Schema) -> None:
 
 
 def _retype(job: LoadJob, schema: pa.Schema) -> None:
-    """Give a table that never held a row the identifier types of its first file."""
+    """Give a table that never held a row the types of its first file."""
     stored_types = {f.name: str(f.type) for f in job.lakehouse.schema(job.table)}
-    if any(pa.types.is_int64(f.type) != (stored_types[f.name] == "int64") for f in schema):
+    if any(str(f.type) != stored_types[f.name] for f in schema):
         position = kept_position(job.lakehouse.state(job.table))
         job.lakehouse.reshape(job.table, enveloped(schema, job.lakehouse.schema(job.table)), {LOADED_IN: 0, **position})

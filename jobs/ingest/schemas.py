@@ -13,11 +13,15 @@ from jobs.ingest.column_matching import may_be_derived
 from jobs.ingest.inspection import FileSchema, Inspection
 from jobs.ingest.readers import KNOWN_AT
 from jobs.ingest.registered_inputs import InputError
-from jobs.state_files import read_state, replace_json
+from jobs.state_files import read_memory, read_state, replace_json
 from jobs.use_case import Source, UseCase
 
 FOUND_TYPES = ("integer", "number", "boolean", "timestamp", "string", "category", "vector")
 """What a column of a file may be; anything else is of no use."""
+
+
+MADE_BY = "made_by"
+"""What is recorded of the source, beside its files."""
 
 
 class SchemaChanged(EvergreenError, RuntimeError):
@@ -49,10 +53,21 @@ def record(folder: Path, source: Source, schema: FileSchema, *, pending: bool = 
         "columns": dict(schema.columns),
         "undeclared": schema.undeclared,
         "in_file": dict(schema.in_file),
+        MADE_BY: identity(source),
     }
     replace_json(path(folder, source, pending), content)
     if not pending:
         path(folder, source, True).unlink(missing_ok=True)
+
+
+def identity(source: Source) -> dict[str, object]:
+    """What tells rows of a raw table apart, and where they lie."""
+    return {"key": list(source.key), "event_time": source.event_time, "daily": source.daily}
+
+
+def made_by(folder: Path, source: Source) -> dict[str, object]:
+    """The same as it was when the source was last loaded; {} if that is not known."""
+    return read_memory(path(folder, source, False), lambda stored: dict(stored.get(MADE_BY, {}))) or {}
 
 
 def path(folder: Path, source: Source, pending: bool) -> Path:

@@ -209,6 +209,7 @@ def _ranks_or_values(rows: Examples, features: Sequence[str]) -> Floats:
 
 
 def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """A number per distinct value, in order of appearance."""
-    numbers: npt.NDArray[np.int64] = column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    """A number per distinct value, in order of appearance; nulls are one."""
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    numbers: npt.NDArray[np.int64] = encoded.indices.to_numpy().astype(np.int64)
     return numbers

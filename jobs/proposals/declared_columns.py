@@ -60,10 +60,8 @@ def _kind(column: ColumnProfile, found: Roles) -> Kind:
     if found.label is not None and column is found.label.column:
         task = found.label.task
         return "boolean" if task == "binary" else "category" if task == "multiclass" else "number"
-    if column is found.key:
+    if column is found.key or column in found.entities:
         return "identifier"
-    if column in found.entities:
-        return "category" if column in found.inputs else "identifier"
     if column.guess.note == WHOLE:
         return "number"
     is_code = column.kind == "integer" and speaks_of(column.name, IDENTIFIER)

@@ -74,7 +74,7 @@ def _problem(proposal: Proposal) -> Problem | None:
         task=label.task,
         families=_families(proposal),
         inputs=proposal.declared.inputs,
-        cluster_key=names[proposal.roles.entities[0].name] if proposal.roles.entities else None,
+        cluster_key=next((names[c.name] for c in proposal.roles.entities if c.filled == 1), None),
         amount=names[proposal.roles.amount.name] if proposal.roles.amount else None,
         validation_window=plan.evaluation,
         evaluation_window=plan.evaluation,

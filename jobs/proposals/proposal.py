@@ -105,7 +105,7 @@ def _facts(found: Roles, plan: TimePlan, declared: Declared) -> Facts:
         entities=tuple(entities), numbers=tuple(names[c.name] for c in found.numbers),
         amount=names[found.amount.name] if found.amount else None,
         label=declared.label if label else None, task=label.task if label else "binary",
-        classes=_classes(label), delay=plan.delay,
+        classes=_classes(label), delay=plan.delay, some_sooner=found.reported is not None,
     )  # fmt: skip
 
 
@@ -134,8 +134,8 @@ def _looks(proposal: Proposal) -> list[str]:
         days = f"{proposal.plan.delay / DAY:.3g} days"
         said.append(f"No column says when the label was known: it counts as known {days} after its event. Correct "
                     "`carried_delay` and `label_maturity` if it is later.")  # fmt: skip
-    if of.other_times:
-        others = ", ".join(c.name for c in of.other_times[:5])
+    if other_times := [c for c in of.other_times if c is not of.reported and c.name not in of.left_out]:
+        others = ", ".join(c.name for c in other_times[:5])
         said.append(f"The event happens at {of.time.name}; other times are {others}.")
     if of.key is None:
         said.append(f"No column identifies a row: {proposal.declared.key} is made of what each row holds.")

@@ -44,6 +44,8 @@ class Facts:
     classes: tuple[str, ...] = ()
     delay: timedelta = DAY
     """After which a label is known."""
+    some_sooner: bool = False
+    """Labels say when they were known: some are before that."""
 
 
 def windows(facts: Facts) -> tuple[WindowFeatures, ...]:
@@ -122,10 +124,10 @@ def _of_labels(facts: Facts, stem: str, usual: tuple[timedelta, ...]) -> list[Ag
             for n, value in enumerate(facts.classes, 1)
         ]
     reach = longest if longest > delay else delay + longest
-    known = (label, True)
+    known, counted = (label, True), tuple(sorted({*(usual[-2:] if facts.some_sooner else ()), reach}))
     return [
         Aggregate("rate", label, of="labels", windows=usual, delay=delay, empty=0, name=f"{stem}_{label}_rate"),
-        Aggregate("count", of="labels", where=known, windows=(reach,), name=f"{stem}_{label}_known"),
+        Aggregate("count", of="labels", where=known, windows=counted, name=f"{stem}_{label}_known"),
         Aggregate("last_age", of="labels", where=known, windows=(reach,), name=f"{stem}_{label}_last_age"),
         Aggregate("streak", label, (reach,), of="labels", name=f"{stem}_{label}_streak"),
     ]

@@ -18,7 +18,7 @@ from jobs.proposals.label_candidates import LabelCandidate
 from jobs.proposals.table_profile import ColumnProfile, TableProfile
 from jobs.proposals.words import AMOUNT, BEFORE_ALL, ENTITY, EVENT, IDENTIFIER, LATER, TIME
 
-MOST_ENTITIES, MOST_AMOUNTS = 3, 2
+USUAL_ENTITIES, MOST_ENTITIES, MOST_AMOUNTS = 2, 3, 2
 NEARLY_UNIQUE, NEARLY_FULL = 0.98, 0.9
 MOST_CATEGORIES = 1_000
 
@@ -72,7 +72,7 @@ def roles(table: TableProfile, named: Named) -> Roles:
     numbers = sorted((c for c in others if c not in entities and _is_amount(c)), key=_amount_score, reverse=True)
     amount = next((c for c in numbers if not c.negative and speaks_of(c.name, AMOUNT)), None)
     used = dict.fromkeys([*([amount] if amount else []), *numbers[: 1 + MOST_AMOUNTS]])
-    inputs = [c for c in others if c not in entities or _is_category(c)]
+    inputs = [c for c in others if c not in entities]
     return Roles(
         time, tuple(times[1:]), key, tuple(entities), label, tuple(labels[1:]), reported, amount,
         tuple(used)[: 1 + MOST_AMOUNTS], tuple(inputs), left_out,
@@ -164,11 +164,14 @@ def _key_score(column: ColumnProfile) -> float:
 def _entities(table: TableProfile, taken: Sequence[str]) -> list[ColumnProfile]:
     """Columns of what events are about: identifiers that come back."""
     scored = [(s, c) for c in table.columns if c.name not in taken and (s := _entity_score(c)) > 0]
+    named = sum(speaks_of(c.name, IDENTIFIER | ENTITY) for _, c in scored)
+    # What only looks like an entity is one where few are named so: it is no input then.
+    most = max(USUAL_ENTITIES, min(MOST_ENTITIES, named))
     chosen: list[ColumnProfile] = []
     for _, column in sorted(scored, key=lambda each: -each[0]):
         if not any(_is_same(column, other) for other in chosen):
             chosen.append(column)
-    return chosen[:MOST_ENTITIES]
+    return chosen[:most]
 
 
 def _entity_score(column: ColumnProfile) -> float:
@@ -180,10 +183,16 @@ def _entity_score(column: ColumnProfile) -> float:
         return 0
     many = column.distinct >= 20
     if column.kind == "integer" and not (is_id or is_thing):
-        return 0
+        return 0.1 if column.distinct >= 100 and not column.negative and _is_even(column) else 0
     if not (is_id or is_thing or many) or (not many and not is_id):
         return 0
     return 2 * is_thing + 1.5 * is_id + many + min(column.repeats, 20) / 20 - 2 * (1 - column.filled)
+
+
+def _is_even(column: ColumnProfile) -> bool:
+    """Whether numbers are spread as evenly as those of identifiers mostly are."""
+    skew = column.sample.drop_nulls().cast(pl.Float64).skew()
+    return skew is not None and abs(skew) < 0.3
 
 
 def _is_same(column: ColumnProfile, other: ColumnProfile) -> bool:
@@ -214,11 +223,6 @@ def _why_left_out(column: ColumnProfile, label: LabelCandidate | None, time: Col
     if column.kind == "integer" and column.unique == 1 and (column.is_sorted or speaks_of(column.name, IDENTIFIER)):
         return "a number of its own in each row"
     return label_candidates.why_afterwards(column, label, time) if label else ""
-
-
-def _is_category(column: ColumnProfile) -> bool:
-    """Whether an entity has few values, and no name of an identifier: it is an input as well."""
-    return column.distinct <= MOST_CATEGORIES and column.kind == "string" and not speaks_of(column.name, IDENTIFIER)
 
 
 def _is_amount(column: ColumnProfile) -> bool:

@@ -110,7 +110,7 @@ def _of_text(name: str, values: pl.Series) -> Guess:
     different = text.unique(maintain_order=True)
     if text.is_empty():
         return Guess(None, note="no value in any row")
-    sample = different.gather_every(-(-len(different) // LOOKED_AT))
+    sample = text.gather_every(-(-len(text) // LOOKED_AT))
     for attempt in (_boolean, _time, _number):
         if (found := attempt(name, sample)) is not None:
             return Guess(found.kind, dict(found.written) | _none_words(found, none, different), found.note)

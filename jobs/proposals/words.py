@@ -9,7 +9,8 @@ def _words(text: str) -> frozenset[str]:
 
 TIME = _words(
     "time date datetime timestamp ts at when zeit zeitpunkt datum buchungstag tag uhrzeit fecha hora momento data "
-    "heure horodatage jour epoch dt дата время tijd 日期 时间 日時 created occurred tarih czas"
+    "heure horodatage jour epoch dt дата время tijd 日期 时间 日時 created occurred tarih czas дата_время ora "
+    "giorno moment zaman tidpunkt dag hour_of datahora fechahora"
 )
 """A moment."""
 EVENT = _words(
@@ -37,10 +38,13 @@ IDENTIFIER = _words(
 """What tells one from the others."""
 ENTITY = _words(
     "customer client kunde kunden cliente user usuario utilisateur benutzer account konto cuenta compte card karte "
-    "karten carte tarjeta cc terminal merchant haendler handler comercio marchand commercant shop store filiale laden "
-    "device geraet gerat seller buyer driver vehicle product item article artikel produkt producto member patient "
-    "employee supplier vendor branch depot sender receiver orig dest host клиент карта терминал 商户 客户 session "
-    "sensor machine station player partner"
+    "karten carte tarjeta cc terminal merchant haendler handler comercio marchand commercant shop store filiale "
+    "laden device geraet gerat seller buyer driver vehicle product item article artikel produkt producto member "
+    "patient employee supplier vendor branch depot sender receiver orig dest host клиент карта терминал 商户 客户 "
+    "session sensor machine station player partner магазин продавец товар пользователь счет loja lojista cartao "
+    "conta utente negozio carta conto esercente klant winkel kaart rekening klient sklep karta musteri magaza kart "
+    "kund butik kort 卡号 用户 顧客 店舗 payer payee beneficiary debtor creditor provider tienda boutique vendeur "
+    "vendedor chauffeur conducteur usager passenger subscriber msisdn"
 )
 """Who or what events are about."""
 AMOUNT = _words(
@@ -51,13 +55,16 @@ AMOUNT = _words(
 LABEL = _words(
     "fraud isfraud fraudulent betrug betrugsfall fraude frode label target churn churned default defaulted class "
     "klasse clase classe chargeback returned is y outcome converted conversion clicked cancelled canceled late spam "
-    "anomaly malicious bad positive response ziel zielvariable etiqueta objetivo cible мошенничество 欺诈 ground truth "
-    "gekuendigt storniert impago baja failure failed defect abuse suspicious attrition"
+    "anomaly malicious bad positive response ziel zielvariable etiqueta objetivo cible мошенничество 欺诈 ground "
+    "truth gekuendigt storniert impago baja failure failed defect abuse suspicious attrition vittima ausfall "
+    "rueckgabe devuelto devolucion retour gekündigt abgewandert resilie rotatividade inadimplente frodi "
+    "dolandiricilik oszustwo bedrägeri"
 )
 """What one would like to foresee."""
 STRONG_LABEL = _words(
     "label target class klasse clase classe fraud isfraud betrug fraude frode churn churned y ziel zielvariable "
-    "objetivo cible etiqueta outcome мошенничество 欺诈 chargeback default defaulted fraudulent attrition"
+    "objetivo cible etiqueta outcome мошенничество 欺诈 chargeback default defaulted fraudulent attrition "
+    "betrugsfall inadimplente dolandiricilik oszustwo"
 )
 """The same, beyond doubt."""
 AFTERWARDS = _words(
@@ -66,10 +73,12 @@ AFTERWARDS = _words(
 )
 """What is found out afterwards."""
 RESERVED = _words(
-    "changed_in created_timestamp decided_at entity event_date event_timestamp events_loaded_in feature_view file "
-    "first_event_date is_target known_at known_label label_source loaded_in placed profile_view reports "
-    "reports_loaded_in row row_deleted score stream_offset stream_partition stream_schema stream_topic superseded_at "
-    "tags timedelta timezone touched use_cases value version versions"
+    "again arm bundle_sha256 case_id changed_in created_timestamp decided_at decision entity event_date "
+    "event_timestamp events_loaded_in fallback feature_versions feature_view file first_event_date is_target known_at "
+    "known_label label_source latency loaded_in lower model_version nightly online origin place placed prediction "
+    "probabilities profile_view propensity rank reason reports reports_loaded_in row row_deleted score scored_at "
+    "stream_offset stream_partition stream_schema stream_topic superseded_at tags timedelta timezone touched upper "
+    "use_cases value verdict version versions"
 )
 """Names that tables, SQL or files of Feast have for something else."""
 SQL = _words(

@@ -13,7 +13,7 @@ from worlds import training_world as world
 from worlds.examples import with_examples
 
 from jobs import settings
-from jobs.datasets.training_rows import feature_names, read, rule_scores, sampled
+from jobs.datasets.training_rows import codes, feature_names, read, rule_scores, sampled
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.models.features import hashed, values_of
 from jobs.models.protocol import Examples
@@ -96,3 +96,8 @@ def test_a_rule_ranks_by_its_first_feature_and_breaks_ties_by_the_next() -> None
     rows = Examples(features_of(table, ["a", "b"]), np.zeros(6, dtype=bool), None, ("a", "b"))
     places = rule_scores(Rule("both", ("a", "b")), rows, rows)
     assert list(places) == [3, 2, 4, 0, 2, 1]
+
+
+def test_events_without_an_entity_share_a_code() -> None:
+    column = pa.chunked_array([["b", None], ["a", None, "b"]])
+    assert codes(column).tolist() == [0, 1, 2, 1, 0]

@@ -19,7 +19,7 @@ from jobs.settings import DOCS_PORT, REPORTS, Settings
 from jobs.streams import control
 from jobs.use_case import UseCase
 from jobs.use_cases.catalog import USE_CASES
-from orchestration import page_server
+from orchestration import page_server, same_names
 from orchestration.due_days import due, last_night
 from orchestration.home_lock import only_one
 from orchestration.instance import open_instance, variables
@@ -33,8 +33,10 @@ CODE = "orchestration.definitions"
 def serve(settings: Settings, port: int, production: bool = False) -> None:
     """Serve until this process is told to end. In production schedules are on, and the engine runs from the start.
 
-    Raises Invalid if the port is taken or the home is served already; ServiceEnded if a server ends by itself.
+    Raises Invalid if the port is taken, the home is served already, or the working folder has modules named like
+    packages of ours; ServiceEnded if a server ends by itself.
     """
+    same_names.expect_none_here()
     free_port(port)
     with (
         only_one(settings.home) as lock,

@@ -57,6 +57,8 @@ class RecentEvents:
 
     def places(self, ids: Any) -> tuple[Ints, Ints]:
         """Of the `ids` that are among these events: their places here, and there."""
+        if not len(ids):  # of no type, then
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         own = pl.DataFrame({"id": self.ids}).with_row_index("here")
         joined = own.join(pl.DataFrame({"id": ids}).with_row_index("there"), on="id").sort("there")
         return joined["here"].to_numpy(), joined["there"].to_numpy()

@@ -69,13 +69,13 @@ def _problem(proposal: Proposal) -> Problem | None:
     label, plan = proposal.roles.label, proposal.plan
     if label is None:
         return None
-    names = proposal.declared.names
+    names, amount = proposal.declared.names, proposal.roles.amount
     shared = Problem(
         task=label.task,
         families=_families(proposal),
         inputs=proposal.declared.inputs,
         cluster_key=next((names[c.name] for c in proposal.roles.entities if c.filled == 1), None),
-        amount=names[proposal.roles.amount.name] if proposal.roles.amount else None,
+        amount=names[amount.name] if amount is not None and amount.filled == 1 else None,
         validation_window=plan.evaluation,
         evaluation_window=plan.evaluation,
         longest_evaluation_window=max(4 * plan.evaluation, Problem.longest_evaluation_window),

@@ -15,7 +15,7 @@ from worlds.judged_world import PROBLEM
 from jobs import settings
 from jobs.drift import classifier_null
 from jobs.ground_truth.daily_table import fingerprints
-from jobs.ground_truth.outcomes import Outcomes, events, outcomes
+from jobs.ground_truth.outcomes import Outcomes, RecentEvents, events, outcomes
 from jobs.lakehouse.tables import Lakehouse
 from jobs.problem import Groups, Slice
 from jobs.scoring import prediction_log
@@ -180,3 +180,10 @@ def test_a_kept_null_is_that_of_its_model_alone(lakehouse: Lakehouse) -> None:
         classifier_null.remember(lakehouse.settings, FRAUD, {"bundle": "one"}, null)
         assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "one"}) == (True, null)
     assert classifier_null.last(lakehouse.settings, FRAUD, {"bundle": "another"}) == (False, None)
+
+
+def test_places_of_ids_that_are_texts_and_of_none() -> None:
+    labelled: Any = None
+    events = RecentEvents(np.array(["a", "b"]), labelled, pa.table({}))
+    assert [each.tolist() for each in events.places(np.array(["x", "b"]))] == [[1], [1]]
+    assert [each.tolist() for each in events.places(np.array([], dtype=np.int64))] == [[], []]

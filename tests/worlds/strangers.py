@@ -18,7 +18,7 @@ def payments(rows: int = ROWS, days: int = DAYS, seed: int = 1) -> pl.DataFrame:
     seconds = np.sort(chance.uniform(0, days * 86_400, rows)).astype(int)
     card, shop = chance.integers(0, rows // 30, rows), chance.integers(0, 40, rows)
     amount = chance.gamma(2, 40, rows).round(2) + 0.01
-    fraud = chance.random(rows) < 1 / (1 + np.exp(5.5 - amount / 60 - 2.5 * (shop < 3)))
+    fraud = chance.random(rows) < 1 / (1 + np.exp(7 - amount / 25 - 3 * (shop < 3)))
     times = [FIRST + timedelta(seconds=int(s)) for s in seconds]
     return pl.DataFrame(
         {

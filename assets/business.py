@@ -70,6 +70,8 @@ def _business(use_case: UseCase, problem: Problem) -> dg.AssetsDefinition:
 
 def _shown(rows: pl.DataFrame) -> dict[str, Any]:
     every = rows.filter(pl.col("slice") == "all")
+    if every.is_empty():  # of a task whose figures all wait for labels
+        return {}
     metrics = [name for name in DRAWN if name in set(every["metric"])] or every["metric"].unique().sort().to_list()
     live, matured = rows.filter(pl.col("metric").is_in(business_table.LIVE)), rows.filter("judged")
     return {

@@ -205,7 +205,7 @@ class Lakehouse:
             table_log.clear(self.path(table))
         if isinstance(rows_in, pa.Table):
             rows = rows_in.num_rows if rows is None else rows
-            rows_in = self.spark.createDataFrame(rows_in)
+            rows_in = self._frame(rows_in)
         where, by = (None, partition_by) if existing is None else (replace_where, ())
         if isinstance(rows_in, pa.RecordBatchReader):
             target = self.path(table) if existing is None else self.delta(table)
@@ -218,6 +218,14 @@ class Lakehouse:
         if rows is not None:
             self._check_rows(table, (before, after), rows, where)
         return self._with_state(table, state) if after == before and state else after
+
+    def _frame(self, rows: pa.Table) -> "DataFrame":
+        """Arrow rows as the engine has them; of none PySpark asks for the types alone."""
+        if rows.num_rows:
+            return self.spark.createDataFrame(rows)
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        return self.spark.createDataFrame([], from_arrow_schema(rows.schema))
 
     def _with_state(self, table: str, state: Mapping[str, Any]) -> int:
         """Commit what rows rest on where the engine made no commit, as no row goes and none comes."""

@@ -37,6 +37,14 @@ def test_what_is_written_is_read_back_through_engine_and_log(lakehouse: Lakehous
     assert lakehouse.to_arrow("demo.rows").sort_by("id").to_pydict() == ROWS.to_pydict()
 
 
+def test_a_first_write_of_no_rows_makes_the_table(lakehouse: Lakehouse) -> None:
+    lakehouse.write("demo.none", ROWS.slice(0, 0), mode="overwrite", schema=ROWS.schema)
+    found = lakehouse.to_arrow("demo.none")
+    assert found.num_rows == 0 and found.column_names == ROWS.column_names
+    lakehouse.write("demo.none", ROWS, mode="overwrite", schema=ROWS.schema)
+    assert read(lakehouse, "demo.none").to_pydict() == ROWS.to_pydict()
+
+
 @pytest.mark.parametrize("batches", [False, True], ids=["by the engine", "by delta-rs"])
 def test_a_float_that_is_alone_in_its_file_keeps_its_last_bit(lakehouse: Lakehouse, batches: bool) -> None:
     values = [0.022454496099831526, 3.7416573867739413, 0.10071942446043165, -0.0, 5e-324]

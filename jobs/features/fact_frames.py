@@ -120,7 +120,7 @@ def of_mart(features: WindowFeatures, mart: FactMart, rows: Frame) -> Frame:
 
 def held_facts(features: WindowFeatures, facts: Frame) -> Frame:
     """The columns of facts that are no targets, as `held` has those of events."""
-    facts = facts.select(*_fact(features), *features.fact_columns)
+    facts = facts.select(*dict.fromkeys([*_fact(features), *features.fact_columns]))
     return facts.collect().lazy() if isinstance(facts, pl.LazyFrame) else facts
 
 
@@ -165,7 +165,8 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None, fact
     """
     fact = (*features.keys, features.event_timestamp, "known_at", "superseded_at")
     decided = [name for name in _times(events) if name not in fact]
-    events = events.select(features.id, *fact, *decided, *features.event_columns, "is_target")
+    # What is counted may be an entity itself.
+    events = events.select(*dict.fromkeys([features.id, *fact, *decided, *features.event_columns, "is_target"]))
     if facts is not None:
         return _below(events, facts)
     if labels is None or not features.reads_labels:

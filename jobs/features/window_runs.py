@@ -98,7 +98,8 @@ def kernel_of(features: WindowFeatures, schema: pa.Schema) -> Callable[[pa.Table
         events, labels = facts.filter(is_event), facts.filter(pc.invert(is_event))
         if features.facts is not None:
             return compute(features, events, None, labels.drop_columns("is_target")).cast(schema)
-        labels = labels.drop_columns([name for name in features.event_columns if name in labels.column_names])
+        of_events = set(features.event_columns) - {features.id, *features.keys}
+        labels = labels.drop_columns([name for name in labels.column_names if name in of_events])
         labels = labels.rename_columns([name.removeprefix(LABEL) for name in labels.column_names])
         return compute(features, events, labels).cast(schema)
 

@@ -69,7 +69,9 @@ def open_store(
 
     from jobs.feature_store.offline_store import LakehouseOfflineStoreConfig, use_lakehouse
 
-    config = RepoConfig(**_configuration(lakehouse.settings, use_case, versions or {}))
+    options = _configuration(lakehouse.settings, use_case, versions or {})
+    _leave_common_project(lakehouse.settings, options["project"].removesuffix(f"_{use_case.name}"))
+    config = RepoConfig(**options)
     if isinstance(config.offline_store, LakehouseOfflineStoreConfig):
         use_lakehouse(config, lakehouse)
     store = FeatureStore(config=config)
@@ -81,6 +83,15 @@ def project_of(use_case: UseCase, declared: str = "evergreen") -> str:
     """Feast's project of a use case, which names in its registry and its online store belong to: two use cases with
     views of one name do not meet there."""
     return f"{declared}_{use_case.name}"
+
+
+def _leave_common_project(settings: Settings, common: str) -> None:
+    """Remove what an older home has of a project that all use cases shared: the next run fills both files anew."""
+    feast = settings.home / "feast"
+    with file_lock(settings.home / "locks" / "feast.lock"):
+        if services_in(feast / "registry.db", common):
+            for name in ("registry.db", "online.db"):
+                (feast / name).unlink(missing_ok=True)
 
 
 def import_feast() -> None:

@@ -219,7 +219,7 @@ class Lakehouse:
             self._check_rows(table, (before, after), rows, where)
         return self._with_state(table, state) if after == before and state else after
 
-    def _frame(self, rows: pa.Table) -> "DataFrame":
+    def _frame(self, rows: pa.Table) -> Any:
         """Arrow rows as the engine has them; of none PySpark asks for the types alone."""
         if rows.num_rows:
             return self.spark.createDataFrame(rows)

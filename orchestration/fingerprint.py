@@ -16,8 +16,7 @@ from jobs.ledger import promotions
 from jobs.settings import ROOT, Settings
 from jobs.state_files import read_memory, replace_json
 from jobs.use_case import UseCase
-
-CODE = ("jobs", "serving", "assets", "orchestration")
+from orchestration.same_names import CODE
 
 
 def _code(settings: Settings) -> Iterable[Path]:

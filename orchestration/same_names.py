@@ -11,7 +11,9 @@ from pathlib import Path
 from jobs.display import listed
 from jobs.errors import Invalid
 from jobs.settings import ROOT, Settings
-from orchestration.fingerprint import CODE
+
+CODE = ("jobs", "serving", "assets", "orchestration")
+"""Packages of ours."""
 
 DISTRIBUTION = "evergreen-ml"
 

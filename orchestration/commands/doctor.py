@@ -23,8 +23,8 @@ from jobs.messages.connection import DECISIONS, is_kafka
 from jobs.secret import ClusterUrl, Url
 from jobs.settings import ROOT, Settings
 from orchestration import same_names
-from orchestration.fingerprint import CODE
 from orchestration.printing import cell, console, json_option, print_json, say
+from orchestration.same_names import CODE
 
 NEEDED_DISK_GB = 5
 UI_PORT = 3000

@@ -98,7 +98,7 @@ def build(
             chosen = arguments.selection_args if others == models else transforms.selection(nodes, others)
             tested = built.tested(models)
             done = transforms.build(lakehouse, use_case, manifest, chosen, tested) if others else transforms.Build()
-            cost = _cost(lakehouse, nodes, anew)
+            cost = _cost(lakehouse, nodes, anew) if anew else ""
             if anew and not done.errors:
                 context.log.info(cost)
                 done = done.and_then(model_refresh.refresh(lakehouse, use_case, manifest, nodes, anew))

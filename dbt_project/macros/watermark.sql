@@ -9,3 +9,8 @@
     true
   {%- endif -%}
 {%- endmacro %}
+
+{# The number of what this model writes now, where its rows come of several inputs: one more than all that it has. #}
+{% macro next_load() -%}
+  {%- if is_incremental() -%} 1 + (select coalesce(max(loaded_in), 0) from {{ this }}) {%- else -%} 1 {%- endif -%}
+{%- endmacro %}

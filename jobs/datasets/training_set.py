@@ -15,6 +15,7 @@ from jobs.datasets import event_rows
 from jobs.datasets.event_rows import InputVersions
 from jobs.datasets.gone_events import GoneEvents
 from jobs.feature_store.point_in_time import literal
+from jobs.lakehouse import sql_text
 from jobs.lakehouse.tables import PARTITION, Lakehouse, of_days
 from jobs.ledger import pins
 from jobs.use_case import UseCase
@@ -156,9 +157,9 @@ def _unlabelled(use_case: UseCase) -> str | None:
     declared = None if problem is None else problem.unlabelled
     if problem is None or problem.task == "binary":
         return "false"
-    if isinstance(declared, str):
-        return "'" + declared.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return None if declared is None else f"{float(declared)!r}D"
+    if declared is None:
+        return None
+    return sql_text.literal(declared if isinstance(declared, str) else float(declared))
 
 
 def _make_room(lakehouse: Lakehouse, table: str, schema: pa.Schema) -> bool:

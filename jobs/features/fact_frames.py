@@ -4,7 +4,7 @@ A frame of Polars is read in this process, one of the engine on its workers; eac
 and versions are read is decided in `jobs.features.target_facts`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -120,7 +120,7 @@ def of_mart(features: WindowFeatures, mart: FactMart, rows: Frame) -> Frame:
 
 def held_facts(features: WindowFeatures, facts: Frame) -> Frame:
     """The columns of facts that are no targets, as `held` has those of events."""
-    facts = facts.select(*dict.fromkeys([*_fact(features), *features.fact_columns]))
+    facts = facts.select(*dict.fromkeys([FACT_ID, *_fact(features), *features.fact_columns]))
     return facts.collect().lazy() if isinstance(facts, pl.LazyFrame) else facts
 
 
@@ -163,7 +163,7 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None, fact
 
     A union and not a cogroup, which on Sail 0.7.2 refuses every null value ("unmasked nulls for non-nullable").
     """
-    fact = (*features.keys, features.event_timestamp, "known_at", "superseded_at")
+    fact = _fact(features)
     decided = [name for name in _times(events) if name not in fact]
     # What is counted may be an entity itself.
     events = events.select(*dict.fromkeys([features.id, *fact, *decided, *features.event_columns, "is_target"]))
@@ -171,18 +171,12 @@ def together(features: WindowFeatures, events: Frame, labels: Frame | None, fact
         return _below(events, facts)
     if labels is None or not features.reads_labels:
         return events
-    if isinstance(events, pl.LazyFrame):
-        assert isinstance(labels, pl.LazyFrame)
-        theirs = [pl.col(name).alias(LABEL + name) for name in features.label_columns]
-        return pl.concat(
-            [events, labels.filter(_needed(features, pl)).select(features.id, *fact, *theirs)], how="diagonal"
-        )
-    return _union(features, events, labels, (features.id, *fact))
+    return _below(events, _that_count(features, labels))
 
 
 def _fact(features: WindowFeatures) -> tuple[str, ...]:
-    """What identifies a fact that is no target, and says when it counts."""
-    return (FACT_ID, *features.keys, features.event_timestamp, "known_at", "superseded_at")
+    """Whose a fact is, and when it counts."""
+    return (*features.keys, features.event_timestamp, "known_at", "superseded_at")
 
 
 def _below(events: Frame, others: Frame) -> Frame:
@@ -191,7 +185,16 @@ def _below(events: Frame, others: Frame) -> Frame:
         assert isinstance(others, pl.LazyFrame)
         return pl.concat([events, others], how="diagonal")
     assert not isinstance(others, pl.LazyFrame)
-    return events.unionByName(others, allowMissingColumns=True)
+    return _widened(events, others).unionByName(_widened(others, events))
+
+
+def _widened(rows: "DataFrame", others: "DataFrame") -> "DataFrame":
+    """Rows, null in columns of others. Each null has its type, without which Sail 0.7.2 cannot pass rows to Python."""
+    from pyspark.sql.connect.functions import lit
+
+    mine = set(rows.columns)
+    nothing = [lit(None).cast(field.dataType).alias(field.name) for field in others.schema if field.name not in mine]
+    return rows.select("*", *nothing)
 
 
 def _times(events: Frame) -> list[str]:
@@ -199,16 +202,14 @@ def _times(events: Frame) -> list[str]:
     return ["known_at", "superseded_at", *([DECIDED_AT] if DECIDED_AT in names(events) else [])]
 
 
-def _union(features: WindowFeatures, events: "DataFrame", labels: Any, fact: Sequence[str]) -> "DataFrame":
-    from pyspark.sql.connect import functions
-    from pyspark.sql.connect.functions import col, lit
-
-    labels = labels.where(_needed(features, functions))
-    theirs = [field for field in events.schema if field.name not in fact]
-    mine = [(name, labels.schema[name].dataType) for name in features.label_columns]
-    events = events.select("*", *[lit(None).cast(kind).alias(LABEL + name) for name, kind in mine])
-    nothing = [lit(None).cast(field.dataType).alias(field.name) for field in theirs]
-    return events.unionByName(labels.select(*fact, *nothing, *[col(name).alias(LABEL + name) for name, _ in mine]))
+def _that_count(features: WindowFeatures, labels: Any) -> Frame:
+    """The labels that some aggregate counts, their columns named by LABEL."""
+    functions: Any = pl
+    if not isinstance(labels, pl.LazyFrame):
+        from pyspark.sql.connect import functions
+    theirs = [functions.col(name).alias(LABEL + name) for name in features.label_columns]
+    rows: Frame = labels.filter(_needed(features, functions)).select(features.id, *_fact(features), *theirs)
+    return rows
 
 
 def _needed(features: WindowFeatures, functions: Any) -> Any:

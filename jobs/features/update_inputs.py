@@ -123,8 +123,9 @@ class Inputs:
 
     def _time_of(self, kind: str) -> str:
         """Column of a table that says when its facts happened."""
-        is_other = kind == FACTS and self.mart is not None
-        return self.mart.event_timestamp if is_other else self.features.event_timestamp  # type: ignore[union-attr]
+        if kind == FACTS and self.mart is not None:
+            return self.mart.event_timestamp
+        return self.features.event_timestamp
 
     def _named(self, kind: str, rows: Frame) -> Frame:
         """Rows of one kind as a computation knows them."""

@@ -32,19 +32,21 @@ def of(lakehouse: Lakehouse, use_case: UseCase, source: Source) -> tuple[str, ..
 
 
 def without(source: Source, names: Sequence[str]) -> Source:
-    """The source as it was before it declared some columns.
+    """The source as it was before it declared some columns. Raises Invalid as `expect`."""
+    expect(source, names)
+    references = {name: column for name, column in source.references.items() if name not in names}
+    kept = tuple(column for column in source.columns if column.name not in names)
+    return replace(source, columns=kept, references=references)
 
-    Raises Invalid if one of them identifies rows, or says when they happened or were known.
-    """
+
+def expect(source: Source, names: Sequence[str]) -> None:
+    """Raises Invalid if one of these columns identifies rows, or says when they happened or were known."""
     needed = {*source.key, source.event_time, *filter(None, [source.known_at])}
     if wrong := sorted(needed & set(names)):
         raise Invalid(
             f"{source.name}: expected key and times that its table has, found {wrong} declared anew; the rows that are "
             "there have none: declare it under another name, or begin a new home"
         )
-    references = {name: column for name, column in source.references.items() if name not in names}
-    kept = tuple(column for column in source.columns if column.name not in names)
-    return replace(source, columns=kept, references=references)
 
 
 def add(job: LoadJob, names: Sequence[str], batch: Batch | None) -> int:

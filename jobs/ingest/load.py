@@ -98,7 +98,7 @@ def _take_later_columns(job: LoadJob, files: list[Path]) -> dict[str, int]:
     """Give a table the columns that were declared since; each with how many of its rows got one of these values."""
     if not (names := later_columns.of(job.lakehouse, job.use_case, job.source)):
         return {}
-    later_columns.without(job.source, names)
+    later_columns.expect(job.source, names)
     expected = references.expected_identifiers(job.lakehouse, job.use_case, job.source)
     batch = _read(job, files, expected, first=False, later=names) if files else None
     if batch is not None:

@@ -52,11 +52,8 @@ def commit(job: LoadJob, batch: Batch, new: pl.DataFrame, identifiers: Mapping[s
 
 def create(job: LoadJob, schema: pa.Schema) -> None:
     """Make the empty table."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    empty = job.lakehouse.spark.createDataFrame([], from_arrow_schema(schema))
-    state = {LOADED_IN: 0}
-    job.lakehouse.write(job.table, empty, mode="append", schema=schema, partition_by=job.partitions, state=state)
+    rows, state = schema.empty_table(), {LOADED_IN: 0}
+    job.lakehouse.write(job.table, rows, mode="append", schema=schema, partition_by=job.partitions, state=state)
 
 
 def _retype(job: LoadJob, schema: pa.Schema) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from importlib import metadata
@@ -73,15 +73,9 @@ def build(
         parsed: what `manifest` returned.
         tested: model -> last load among its rows, of the models whose rows until then need no test (`Built.tested`).
     """
-    from dbt.cli.main import dbtRunner
-    from dbt.contracts.graph.manifest import Manifest
-
-    nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
-    done, variables = Build(), _variables(lakehouse, use_case, tested)
-    with session(lakehouse, use_case), log_closed():
-        result = dbtRunner(manifest=nodes, callbacks=[done.listen]).invoke(
-            ["build", NO_RESULTS, *selection, *variables, *options(lakehouse.settings, target(lakehouse.settings))]
-        )
+    done = Build()
+    words = ["build", *selection, *_variables(lakehouse, use_case, tested)]
+    result = _invoked(lakehouse, use_case, parsed, words, [done.listen])
     if not result.success:
         lakehouse.require_engine()
     if not result.success and not done.errors:
@@ -91,17 +85,27 @@ def build(
 
 def compiled(lakehouse: Lakehouse, use_case: UseCase, parsed: Path, selection: Sequence[str]) -> dict[str, str]:
     """Model -> its SQL for the engine, of the nodes that `selection` names; those that do not compile are left out."""
+    result = _invoked(lakehouse, use_case, parsed, ["compile", *selection, *_variables(lakehouse, use_case)])
+    found = result.result.results if result.result else ()
+    return {each.node.unique_id: each.node.compiled_code for each in found if each.node.compiled_code}
+
+
+def _invoked(
+    lakehouse: Lakehouse,
+    use_case: UseCase,
+    parsed: Path,
+    words: Sequence[str],
+    callbacks: Sequence[Callable[[Any], None]] = (),
+) -> Any:
+    """What a command of dbt came to, over the manifest that was parsed, in the engine's session."""
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
     nodes = Manifest.from_msgpack(parsed.with_suffix(".msgpack").read_bytes())
     with session(lakehouse, use_case), log_closed():
-        result: Any = dbtRunner(manifest=nodes).invoke(
-            ["compile", NO_RESULTS, *selection, *_variables(lakehouse, use_case),
-             *options(lakehouse.settings, target(lakehouse.settings))]
-        )  # fmt: skip
-    found = result.result.results if result.result else ()
-    return {each.node.unique_id: each.node.compiled_code for each in found if each.node.compiled_code}
+        return dbtRunner(manifest=nodes, callbacks=list(callbacks)).invoke(
+            [words[0], NO_RESULTS, *words[1:], *options(lakehouse.settings, target(lakehouse.settings))]
+        )
 
 
 def _variables(lakehouse: Lakehouse, use_case: UseCase, tested: Mapping[str, int] | None = None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from jobs.lakehouse.tables import Lakehouse
+from jobs.targets import Schedule
 from jobs.use_case import UseCase
 
 AHEAD = 2
@@ -22,10 +23,16 @@ def scheduled_times(lakehouse: Lakehouse, use_case: UseCase) -> list[str]:
     schedule = use_case.schedule
     if schedule is None:
         return []
+    tables = [use_case.raw_table(each) for each in use_case.sources]
+    key = (use_case.name, schedule, lakehouse.versions(tables))
+    # A run that makes models anew asks several times.
+    return lakehouse.read_once("scheduled times", key, lambda: _times(lakehouse, use_case, schedule))
+
+
+def _times(lakehouse: Lakehouse, use_case: UseCase, schedule: Schedule) -> list[str]:
     source = use_case.source(schedule.entities_of)
-    table = use_case.raw_table(source)
     newest = [_newest(lakehouse, use_case.raw_table(each)) for each in use_case.sources]
-    first = _first(lakehouse, table, source.event_time)
+    first = _first(lakehouse, use_case.raw_table(source), source.event_time)
     if first is None:
         return []
     last = max(moment for moment in newest if moment is not None)

@@ -270,11 +270,7 @@ class Lakehouse:
 
         Only the `state` given holds afterwards: a run that is killed before it wrote finds nothing built.
         """
-        write_deltalake(
-            self.delta(table), schema.empty_table(), mode="overwrite", schema_mode="overwrite",
-            partition_by=None if partition_by is None else list(partition_by), commit_properties=keeping(state or {}),
-        )  # fmt: skip
-        self.set_properties(table, {}, state)
+        self.replace_rows(table, schema.empty_table(), state or {}, partition_by)
 
     def replace_rows(
         self, table: str, rows: pa.Table, state: Mapping[str, Any], partition_by: Sequence[str] | None = None

@@ -56,15 +56,15 @@ def base_files(folder: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _dbt(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[UseCase]) -> Files:
-    base = ROOT / "dbt_project"
-    files = {name: content for name, content in _files(base) if not name.startswith("models/")}
+    base = dict(base_files("dbt_project"))
+    files = {name: content for name, content in base.items() if not name.startswith("models/")}
     own = dict(_files(project.folder / DBT))
     written = {Path(name).name for name in own}
     originals = {each.name: each for each in built_in}
     extra: dict[str, list[str]] = {}
     for use_case in use_cases:
         if use_case.name in originals:
-            files |= {n: content for n, content in _files(base) if f"/{use_case.name}/" in n}
+            files |= {n: content for n, content in base.items() if f"/{use_case.name}/" in n}
             extra |= _extra_columns(use_case, originals[use_case.name])
         else:
             made = standard_models(use_case).items()
@@ -84,12 +84,12 @@ def _extra_columns(use_case: UseCase, original: UseCase) -> dict[str, list[str]]
 
 
 def _features(project: ProjectFile, use_cases: Sequence[UseCase], built_in: Sequence[str]) -> Files:
-    base, own = ROOT / "feature_repo", dict(_files(project.folder / FEATURES))
-    files = {"feature_store.yaml": (base / "feature_store.yaml").read_bytes()}
+    base, own = dict(base_files("feature_repo")), dict(_files(project.folder / FEATURES))
+    files = {"feature_store.yaml": base["feature_store.yaml"]}
     for use_case in use_cases:
         name = f"{use_case.name}_features.py"
         if use_case.name in built_in:
-            files[name] = (base / name).read_bytes()
+            files[name] = base[name]
         elif name not in own and (place := _place(use_case, project.use_cases)):
             files[name] = standard_views(use_case, place).encode()
     return files | own

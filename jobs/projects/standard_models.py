@@ -29,7 +29,7 @@ def _models(use_case: UseCase) -> Iterator[tuple[str, str]]:
         if all(source.name != profile.source for profile in apart):
             yield f"staging/{name}/stg_{name}__{source.name}.sql", _staging(use_case, source)
     for source in versioned.values():
-        yield f"marts/{name}/{name}__{source.name}.sql", _versioned(source, use_case)
+        yield f"marts/{name}/{name}__{source.name}.sql", _versioned(use_case, source)
     if events is not None and labels is not None and labels.key == (use_case.event_id,):
         yield f"marts/{name}/{name}__{labels.name}.sql", _labels(use_case, labels)
     yield from standard_targets.models(use_case)
@@ -57,8 +57,7 @@ def _columns(source: Source) -> list[str]:
 
 
 def _staging(use_case: UseCase, source: Source) -> str:
-    columns = _columns(source)
-    raw = _raw(use_case, source)
+    columns, raw = _columns(source), _raw(use_case, source)
     return f"""-- Every version of every row of {source.name}.
 {{{{ config(partition_by=['event_date']) }}}}
 
@@ -82,9 +81,8 @@ def _versions(use_case: UseCase, source: Source) -> str:
     return f"{{{{ versions({staged}, '{key}', 'select {key} from touched'{raw}) }}}}"
 
 
-def _versioned(source: Source, use_case: UseCase) -> str:
-    key = source.key[0]
-    columns = _columns(source)
+def _versioned(use_case: UseCase, source: Source) -> str:
+    key, columns = source.key[0], _columns(source)
     kept = ["known_at", "version", "superseded_at", "changed_in as loaded_in", "first_event_date", "event_date"]
     return f"""-- One row per version, visible in [known_at, superseded_at).
 {{{{ config(unique_key=['{key}', 'known_at']{", partition_by=['event_date']" if source.daily else ""}) }}}}
@@ -133,8 +131,7 @@ placed as (
         {placed},
         greatest(r.known_at, case when p.version > 1 then p.known_at end) as known_at,
         least(r.superseded_at, p.superseded_at) as superseded_at,
-        {{% if is_incremental() %}} 1 + (select coalesce(max(loaded_in), 0) from {{{{ this }}}})
-        {{% else %}} 1 {{% endif %}} as loaded_in,
+        {{{{ next_load() }}}} as loaded_in,
         r.changed_in as reports_loaded_in,
         p.loaded_in as events_loaded_in,
         p.first_event_date as event_date

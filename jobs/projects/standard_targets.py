@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.conditions import Condition, conditions
+from jobs.lakehouse.sql_text import literal
 from jobs.targets import HorizonLabel, Schedule
 from jobs.use_case import UseCase
 
-NEXT = "{% if is_incremental() %} 1 + (select coalesce(max(loaded_in), 0) from {{ this }}) {% else %} 1 {% endif %}"
+NEXT = "{{ next_load() }}"
 
 
 def models(use_case: UseCase) -> Iterator[tuple[str, str]]:
@@ -38,11 +39,9 @@ def _targets(use_case: UseCase, schedule: Schedule) -> str:
     """
     id, at, keys = use_case.event_id, use_case.event_timestamp, ", ".join(use_case.entities)
     source = use_case.source(schedule.entities_of)
-    mart, ends = _model(use_case, use_case.mart(source.name)), f"least(superseded_at, {schedule.until})"
-    ends, known = (
-        (ends if schedule.until else "superseded_at"),
-        " and ".join(f"{k} is not null" for k in use_case.entities),
-    )
+    mart = _model(use_case, use_case.mart(source.name))
+    ends = f"least(superseded_at, {schedule.until})" if schedule.until else "superseded_at"
+    known = " and ".join(f"{key} is not null" for key in use_case.entities)
     names = ", ".join(f"cast(s.{key} as string)" for key in use_case.entities)
     return f"""-- One row per entity of {source.name} and time of the schedule ({schedule.every}, {schedule.zone}).
 {{{{ config(unique_key=['{id}', 'known_at'], partition_by=['event_date']) }}}}
@@ -181,11 +180,5 @@ def _condition(each: Condition) -> str:
     """SQL of a condition on a column of facts; it holds of no null."""
     value = each.value
     if each.comparison == "in":
-        return f"f.{each.column} in ({', '.join(map(_literal, value))})"
-    return f"f.{each.column} {'=' if each.comparison == '==' else each.comparison} {_literal(value)}"
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return str(value).lower() if isinstance(value, bool) else f"{value!r}D" if isinstance(value, float) else str(value)
+        return f"f.{each.column} in ({', '.join(map(literal, value))})"
+    return f"f.{each.column} {'=' if each.comparison == '==' else each.comparison} {literal(value)}"

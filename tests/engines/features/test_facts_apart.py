@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from polars.testing import assert_frame_equal
+from worlds.mart_rows import plain, same, versions
 
 from jobs.errors import Invalid
 from jobs.features import window_tables
@@ -83,13 +82,7 @@ class World:
         self.orders.append({"order_id": number, "at": "web", **values, **times})
 
     def marts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        orders: list[dict[str, Any]] = []
-        for number in {row["order_id"]: None for row in self.orders}:
-            mine = sorted((row for row in self.orders if row["order_id"] == number), key=lambda row: row["known_at"])
-            for place, (row, after) in enumerate(zip(mine, [*mine[1:], None], strict=True)):
-                loaded = max(row["loaded_in"], after["loaded_in"] if after else 0)
-                ended = {"superseded_at": after["known_at"] if after else None, "version": place + 1}
-                orders.append(row | ended | {"loaded_in": loaded, "event_date": row["ordered_at"].date()})
+        orders = [row | {"event_date": row["ordered_at"].date()} for row in versions(self.orders, "order_id")]
         targets = [row | {"event_date": row["at"].date()} for row in self.targets]
         return pl.DataFrame(targets, schema=TARGET_TYPES), pl.DataFrame(orders, schema=ORDER_TYPES)
 
@@ -113,14 +106,8 @@ def expected(targets: pl.DataFrame, orders: pl.DataFrame, as_of: datetime) -> pl
     return pl.DataFrame(compute(FEATURES, plain(known), None, plain(facts))).sort("target_id")
 
 
-def plain(frame: pl.DataFrame) -> pa.Table:
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
-def same(lakehouse: Lakehouse, wanted: pl.DataFrame) -> None:
-    found = pl.DataFrame(lakehouse.to_arrow(TARGET)).sort("target_id")
-    strings = [pl.col(name).cast(pl.String) for name, kind in wanted.schema.items() if kind == pl.String]
-    assert_frame_equal(found.with_columns(strings), wanted, check_exact=True)
+def stored(lakehouse: Lakehouse) -> pl.DataFrame:
+    return pl.DataFrame(lakehouse.to_arrow(TARGET)).sort("target_id")
 
 
 WORLDS = [
@@ -139,7 +126,7 @@ def test_updates_after_late_and_corrected_facts_equal_a_full_recomputation(
         targets, orders = put(lakehouse, world)
         as_of = START + 2 * step * DAY + 8 * HOUR
         result = update(lakehouse, as_of)
-        same(lakehouse, expected(targets, orders, as_of))
+        same(stored(lakehouse), expected(targets, orders, as_of))
         assert update(lakehouse, as_of).rows_written == 0
         assert lakehouse.version(TARGET) == result.version
 
@@ -155,7 +142,7 @@ def test_targets_of_a_silent_time_are_computed_although_no_fact_came(lakehouse: 
     world.orders = orders
     targets, facts = put(lakehouse, world)
     assert update(lakehouse, START + 2 * DAY).rows_written >= 4
-    same(lakehouse, expected(targets, facts, START + 2 * DAY))
+    same(stored(lakehouse), expected(targets, facts, START + 2 * DAY))
 
 
 @pytest.mark.embedded

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from polars.testing import assert_frame_equal
+from worlds.mart_rows import plain, same, versions
 
 from jobs.features import window_runs, window_tables
 from jobs.features.window_kernel import compute
@@ -122,10 +122,12 @@ class World:
         self.events.append(row | {"tx_amount": 1.0 + number, "loaded_in": self.load})
 
     def marts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        events = versions(self.events)
+        events = versions(self.events, "transaction_id")
         for event in events:
             event["event_date"] = event["tx_datetime"].date()
-        labels = [placed for label in versions(self.reports) for placed in self._placed(label, events)]
+        labels = [
+            placed for label in versions(self.reports, "transaction_id") for placed in self._placed(label, events)
+        ]
         return pl.DataFrame(events, schema=EVENT_TYPES), pl.DataFrame(labels, schema=LABEL_TYPES)
 
     def _placed(self, label: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -154,17 +156,6 @@ class World:
         return events, labels
 
 
-def versions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    result: list[dict[str, Any]] = []
-    for number in {row["transaction_id"]: None for row in rows}:
-        mine = sorted((row for row in rows if row["transaction_id"] == number), key=lambda row: row["known_at"])
-        for place, (row, after) in enumerate(zip(mine, [*mine[1:], None], strict=True)):
-            ended = {"superseded_at": after["known_at"] if after else None, "version": place + 1}
-            loaded = max(row["loaded_in"], after["loaded_in"] if after else 0)
-            result.append(row | ended | {"loaded_in": loaded})
-    return result
-
-
 def put(lakehouse: Lakehouse, events: pl.DataFrame, labels: pl.DataFrame) -> None:
     for table, frame in ((EVENTS, events), (LABELS, labels)):
         write_deltalake(lakehouse.path(table), frame.to_arrow(), mode="overwrite", partition_by=["event_date"])
@@ -178,23 +169,12 @@ def expected(events: pl.DataFrame, labels: pl.DataFrame, as_of: datetime, featur
     return pl.DataFrame(rows).sort("transaction_id")
 
 
-def plain(frame: pl.DataFrame) -> pa.Table:
-    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
-
 def update(lakehouse: Lakehouse, as_of: datetime, features: WindowFeatures = FEATURES) -> window_tables.Result:
     return window_tables.update(lakehouse, features, EVENTS, LABELS, TARGET, as_of, decisions=LOG)
 
 
 def stored(lakehouse: Lakehouse) -> pl.DataFrame:
     return pl.DataFrame(lakehouse.to_arrow(TARGET)).sort("transaction_id")
-
-
-def same(found: pl.DataFrame, wanted: pl.DataFrame) -> None:
-    """Equal to the last bit: sums are exact, so they do not depend on the rows around."""
-    assert found.columns == wanted.columns
-    strings = [pl.col(name).cast(pl.String) for name, kind in wanted.schema.items() if kind == pl.String]
-    assert_frame_equal(found.with_columns(strings), wanted, check_exact=True)
 
 
 # Apache Spark takes seconds per update: the engines agree on values elsewhere, so one world is enough there.

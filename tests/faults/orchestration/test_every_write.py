@@ -146,7 +146,7 @@ def made(home: Path, tables: Tables) -> dict[str, Any]:
         "champions": ledger.champions,
         "pins": rows_of(own.home / "ledger.sqlite", "select * from pins"),
         "predictions": rows_of(own.predictions, "select * from fraud_predictions"),
-        "online": rows_of(own.home / "feast" / "online.db", "select * from evergreen_customer_windows__written"),
+        "online": rows_of(own.home / "feast" / "online.db", "select * from evergreen_fraud_customer_windows__written"),
         "versions": rows_of(own.home / "tracking" / "mlflow.db", "select name, version from model_versions"),
         "unfinished": [path.name for path in home.rglob("*") if unfinished.is_one(path.name)],
         "damage": list(home_check.findings(attach(own), (USE_CASE,))),

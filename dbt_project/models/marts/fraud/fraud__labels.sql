@@ -30,7 +30,7 @@ placed as (
         r.is_fraud,
         greatest(r.known_at, case when p.version > 1 then p.known_at end) as known_at,
         least(r.superseded_at, p.superseded_at) as superseded_at,
-        {% if is_incremental() %} 1 + (select max(loaded_in) from {{ this }}) {% else %} 1 {% endif %} as loaded_in,
+        {{ next_load() }} as loaded_in,
         r.changed_in as reports_loaded_in,
         p.loaded_in as transactions_loaded_in,
         p.first_event_date as event_date

@@ -53,7 +53,7 @@ select
     true as is_returned,
     known_at,
     lead(known_at) over (partition by line_id order by known_at) as superseded_at,
-    {% if is_incremental() %} 1 + (select coalesce(max(loaded_in), 0) from {{ this }}) {% else %} 1 {% endif %} as loaded_in,
+    {{ next_load() }} as loaded_in,
     lines_loaded_in,
     event_date
 from returns

@@ -1,4 +1,4 @@
-"""What tables know of events and labels, as arrays that all entities share: what every worker starts from.
+"""What tables know of events, labels and other facts, as arrays that all entities share: what every worker starts from.
 
 An entity's facts are cut out of them when it is first asked for, so that a start takes as long as reading the tables.
 What came in since belongs in `jobs.decisions.entity_states`.
@@ -6,7 +6,7 @@ What came in since belongs in `jobs.decisions.entity_states`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge
@@ -20,6 +20,7 @@ from jobs.arrays import Bools, Ints
 from jobs.decisions.entity_index import NO_ROWS, EntityIndex, Keys
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed
+from jobs.decisions.log_contents import of_facts
 from jobs.decisions.profiles import Profiles
 from jobs.decisions.table_facts import Facts, Values
 from jobs.features.clock import filled
@@ -28,6 +29,7 @@ from jobs.features.window_kernel import with_ratios
 from jobs.online.fact_lines import ID, TARGET, FactLines
 from jobs.online.plan import Event, Plan
 from jobs.times import NEVER
+from jobs.windows import FACT_ID
 
 
 class Later(NamedTuple):
@@ -43,7 +45,7 @@ class Later(NamedTuple):
 
 @dataclass(eq=False)
 class BaseFacts:
-    """Events and labels of tables as they were known at a moment, by entity of each of the window features."""
+    """Facts of tables as they were known at a moment, by entity of each of the window features."""
 
     rows: FeatureRow
     moment: int
@@ -51,49 +53,87 @@ class BaseFacts:
     labels: Facts
     absorbed: Absorbed = field(default_factory=Absorbed)
     profiles: Profiles = field(default_factory=Profiles)
+    others: Mapping[str, Facts] = field(default_factory=dict)
+    """Facts that are no events, by kind (`jobs.decisions.log_contents.of_facts`)."""
     _events_of: list[EntityIndex] = field(default_factory=list)
-    _labels_of: list[EntityIndex] = field(default_factory=list)
+    """Of what each of the window features counts."""
+    _labels_of: list[EntityIndex | None] = field(default_factory=list)
+    """None: they read none."""
     _ratios: list[dict[str, Values]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, rows: FeatureRow, moment: int, events: pa.Table, labels: pa.Table) -> BaseFacts:
+    def of(
+        cls,
+        rows: FeatureRow,
+        moment: int,
+        events: pa.Table,
+        labels: pa.Table,
+        others: Mapping[str, pa.Table] | None = None,
+    ) -> BaseFacts:
         """
         Args:
             events: id, keys, event time, `known_at`, `superseded_at`, `is_target`, `decided_at` (microseconds UTC),
                 and the columns that windows read.
             labels: id, keys, event time, `known_at`, `superseded_at`, and the columns that windows read.
+            others: by source, as `jobs.decisions.base_tables.read_facts` reads them.
         """
         use_case = rows.use_case
+        named = use_case.event_id, use_case.event_timestamp
         events, labels = events.sort_by("known_at"), labels.sort_by("known_at")
+        tables = {source: table.sort_by("known_at") for source, table in (others or {}).items()}
+        facts = {
+            of_facts(each.source): Facts.of((FACT_ID, use_case.event_timestamp), tables[each.source], each.types)
+            for each in rows.facts
+        }
         keys = {key: rows.events[key] for plan in rows.plans for key in plan.features.keys}
-        reported = Facts.of(use_case, labels, {**rows.labels, **keys}, least_lag=1)
-        made = cls(rows, moment, Facts.of(use_case, events, rows.events), reported)
+        reported = Facts.of(named, labels, {**rows.labels, **keys}, least_lag=1)
+        made = cls(rows, moment, Facts.of(named, events, rows.events), reported, others=facts)
         for plan in rows.plans:
-            made._events_of.append(EntityIndex.of([events.column(key) for key in plan.features.keys]))
-            made._labels_of.append(EntityIndex.of([labels.column(key) for key in plan.features.keys]))
-            made._ratios.append(_ratios(plan, events, labels))
+            counted = events if plan.features.facts is None else tables[plan.features.facts]
+            made._events_of.append(EntityIndex.of([counted.column(key) for key in plan.features.keys]))
+            reported_of = [labels.column(key) for key in plan.features.keys] if plan.features.reads_labels else None
+            made._labels_of.append(None if reported_of is None else EntityIndex.of(reported_of))
+            made._ratios.append(_ratios(plan, counted, labels))
         return made
 
     def facts_of(self, number: int, key: Keys) -> tuple[FactLines, FactLines, list[Later]]:
-        """Events and labels of an entity of the window features `number`, and what becomes known later, in order."""
-        plan = self.rows.plans[number]
+        """What is counted of an entity of the window features `number`: events or other facts, and labels.
+
+        With them what becomes known later, in order.
+        """
+        plan, of_labels = self.rows.plans[number], self._labels_of[number]
         events = self._events_of[number].rows(key)
-        labels = self._labels_of[number].rows(key) if plan.features.reads_labels else NO_ROWS
+        labels = NO_ROWS if of_labels is None else of_labels.rows(key)
         if not len(events) and not len(labels):
             return FactLines(plan.event_layout), FactLines(plan.label_layout), []
-        there, coming = self._parted("events", events, plan)
+        counted = self._counted(plan)
+        there, coming = self._parted(counted, events, plan)
         reported, to_report = self._parted("labels", labels, plan)
         return (
-            self.events.lines(plan.event_layout, there, self._ratios[number], self.moment),
+            self.kind(counted).lines(plan.event_layout, there, self._ratios[number], self.moment),
             self.labels.lines(plan.label_layout, reported, {}, self.moment),
             sorted(coming + to_report, key=lambda each: (each.moment, each.fact is not None)),
         )
 
     def heard_of_last(self, most: int) -> Iterator[tuple[int, Keys]]:
         """Number of window features and key of entities of which was heard last, the latest first; so many of each."""
-        rows = (index.last_rows(most).tolist() for index in self._events_of)
-        merged = merge(*[zip(of_features, repeat(number)) for number, of_features in enumerate(rows)], reverse=True)
-        return ((number, tuple(self.events.value(name, row) for name in self.keys[number])) for row, number in merged)
+        merged = merge(*(self._last_of(number, most) for number in range(len(self._events_of))), reverse=True)
+        return ((number, self._key_of(number, row)) for _, row, number in merged)
+
+    def _last_of(self, number: int, most: int) -> Iterator[tuple[int, int, int]]:
+        """Time of knowing, row and window features of the last facts of entities, the latest first."""
+        rows = self._events_of[number].last_rows(most)
+        known = self.kind(self._counted(self.rows.plans[number])).known(rows)
+        return zip(known.tolist(), rows.tolist(), repeat(number), strict=False)
+
+    def _key_of(self, number: int, row: int) -> Keys:
+        plan = self.rows.plans[number]
+        facts = self.kind(self._counted(plan))
+        return tuple(facts.value(name, row) for name in plan.features.keys)
+
+    def _counted(self, plan: Plan) -> str:
+        """The kind of facts that window features count."""
+        return "events" if plan.features.facts is None else of_facts(plan.features.facts)
 
     def _parted(self, of: str, rows: Ints, plan: Plan) -> tuple[Ints, list[Later]]:
         """Rows that are known at the moment, and what becomes known later."""
@@ -103,11 +143,11 @@ class BaseFacts:
         return rows[facts.known(rows) <= self.moment], self._later(of, rows, plan)
 
     def kind(self, of: str) -> Facts:
-        """`events` or `labels`."""
-        return self.events if of == "events" else self.labels
+        """`events`, `labels`, or `of_facts` of a source."""
+        return self.others.get(of, self.events if of == "events" else self.labels)
 
     def row_of(self, of: str, id: Any, moment: int) -> int | None:
-        """The row of the version of an event, or a label, that holds at a moment; None if tables have none."""
+        """The row of the version of a fact that holds at a moment; None if tables have none."""
         facts = self.kind(of)
         rows = np.array(facts.rows_of(id), np.int64)
         holding = (facts.known(rows) <= moment) & (moment < facts.gone(rows))
@@ -125,17 +165,23 @@ class BaseFacts:
 
     @cached_property
     def entity_columns(self) -> tuple[str, ...]:
-        """Columns that name the entities of all window features."""
-        return tuple(dict.fromkeys(key for plan in self.rows.plans for key in plan.features.keys))
+        """Columns that name the entities of events and labels."""
+        return self.columns_of("events")
+
+    def columns_of(self, of: str) -> tuple[str, ...]:
+        """Columns that name the entities of facts of a kind; those of labels are those of their events."""
+        counting = self.rows.counting("events" if of == "labels" else of)
+        counts = zip(self.rows.plans, counting, strict=True)
+        return tuple(dict.fromkeys(key for plan, does in counts if does for key in plan.features.keys))
 
     def entities_of(self, of: str, row: int) -> dict[str, Any]:
-        """The columns of the entities that an event, or a label, is of."""
+        """The columns of the entities that a fact is of."""
         facts = self.kind(of)
-        return {name: facts.value(name, row) for name in self.entity_columns}
+        return {name: facts.value(name, row) for name in self.columns_of(of)}
 
     def _later(self, of: str, rows: Ints, plan: Plan) -> list[Later]:
         facts = self.kind(of)
-        names = [name for name, _, _ in plan.given[of]]
+        names = [name for name, _, _ in plan.given["labels" if of == "labels" else "events"]]
         found = []
         known, gone = facts.known(rows), facts.gone(rows)
         for row, moment in _pairs(rows, known, known > self.moment):
@@ -150,9 +196,11 @@ def _pairs(rows: Ints, moments: Ints, chosen: Bools) -> Iterator[tuple[int, int]
 
 
 def _ratios(plan: Plan, events: pa.Table, labels: pa.Table) -> dict[str, Values]:
-    features = plan.features
+    features = plan.counted
     if not features.ratios:
         return {}
+    if "is_target" not in events.column_names:
+        events = events.append_column("is_target", pa.repeat(True, len(events)))
     reports = known_after_events(features, events, labels) if features.reads_labels else None
     table = with_ratios(features, events, reports)
     columns = {ratio.name: table.column(ratio.name).cast(pa.float64()) for ratio in features.ratios}

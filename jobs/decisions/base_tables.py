@@ -1,10 +1,11 @@
-"""The tables that the decision service starts from, read without an engine: pinned versions of events, labels and
-profiles."""
+"""The tables that the decision service starts from, read without an engine: pinned versions of events, labels, other
+facts and profiles."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.event_schema import kind_of, needed_columns
-from jobs.decisions.feature_row import FeatureRow, ProfileColumns
+from jobs.decisions.feature_row import FactColumns, FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore, ToldBefore
+from jobs.decisions.log_contents import of_facts
 from jobs.decisions.profiles import Profiles
 from jobs.errors import Invalid
 from jobs.features.clock import DECIDED_AT, filled
@@ -27,14 +29,17 @@ from jobs.online.entity_facts import GRACE
 from jobs.profiles import ProfileFeatures
 from jobs.times import NEVER
 from jobs.use_case import UseCase
+from jobs.windows import FACT_ID, FactMart
 
 _MICROSECOND = timedelta(microseconds=1)
 _INSTANT = pa.timestamp("us", "UTC")
 
 
 def current_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
-    """Latest versions of the tables of events, labels and profiles. Raises Invalid if there are none."""
-    return versions_of(lakehouse, use_case, [use_case.profile_table(profile) for profile in use_case.profiles])
+    """Latest versions of the tables of events, labels, other facts and profiles. Raises Invalid if there are none."""
+    others = [mart.table for mart in _fact_marts(use_case).values()]
+    others += [use_case.profile_table(profile) for profile in use_case.profiles]
+    return versions_of(lakehouse, use_case, others)
 
 
 def versions_of(lakehouse: Lakehouse, use_case: UseCase, others: Sequence[str] = ()) -> dict[str, int]:
@@ -45,18 +50,54 @@ def versions_of(lakehouse: Lakehouse, use_case: UseCase, others: Sequence[str] =
     return {table: version for table, version in found.items() if version is not None}
 
 
+def _fact_marts(use_case: UseCase) -> dict[str, FactMart]:
+    """By source the tables of facts that window features count and that are no events."""
+    found = {windows.facts: use_case.fact_mart(windows) for windows in use_case.windows}
+    return {source: mart for source, mart in found.items() if source is not None and mart is not None}
+
+
 def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int]) -> FeatureRow:
-    """How rows of features are made, by the types that tables have."""
+    """How rows of features are made, by the types that tables have.
+
+    Raises Invalid if a table lacks a column, or window features count facts whose table is none of these.
+    """
     events = lakehouse.schema(use_case.events, versions[use_case.events])
     labels = lakehouse.schema(use_case.labels, versions[use_case.labels])
     read = dict.fromkeys([use_case.label, *(name for windows in use_case.windows for name in windows.label_columns)])
-    if missing := [name for name in read if name not in labels.names]:
-        raise Invalid(f"{use_case.labels}: expected the columns {missing}, found none; run `evergreen run`")
-    types = {name: ColumnType(kind_of(name, labels.field(name).type)) for name in read}
+    types = _types(use_case.labels, labels, read)
     # Streams stand on no profiles, nor do servers that began before one was declared.
     there = [profile for profile in use_case.profiles if use_case.profile_table(profile) in versions]
     profiles = tuple(_profile(lakehouse, use_case, profile, versions) for profile in there)
-    return FeatureRow.of(use_case, events, types, profiles)
+    facts = tuple(_facts(lakehouse, use_case, source, mart, versions) for source, mart in _fact_marts(use_case).items())
+    return FeatureRow.of(use_case, events, types, profiles, facts)
+
+
+def _facts(
+    lakehouse: Lakehouse, use_case: UseCase, source: str, mart: FactMart, versions: Mapping[str, int]
+) -> FactColumns:
+    if mart.table not in versions:
+        raise Invalid(
+            f"{use_case.name}: expected window features of the events, found such of {source}, which only nightly runs "
+            "and the decision service count; leave them out, or decide by these"
+        )
+    held, windows = lakehouse.schema(mart.table, versions[mart.table]), use_case.windows
+    keys = tuple(dict.fromkeys(key for each in windows if each.facts == source for key in each.keys))
+    read = dict.fromkeys(name for each in windows if each.facts == source for name in each.fact_columns)
+    needed = dict.fromkeys([mart.id, mart.event_timestamp, "known_at", "superseded_at", *keys, *read])
+    _expect(mart.table, held, needed)
+    types = {FACT_ID: ColumnType(kind_of(mart.id, held.field(mart.id).type), nullable=False)}
+    types |= _types(mart.table, held, [*keys, *read])
+    return FactColumns(source, mart.table, mart.id, mart.event_timestamp, keys, types)
+
+
+def _types(table: str, held: pa.Schema, names: Iterable[str]) -> dict[str, ColumnType]:
+    _expect(table, held, names)
+    return {name: ColumnType(kind_of(name, held.field(name).type)) for name in names}
+
+
+def _expect(table: str, held: pa.Schema, names: Iterable[str]) -> None:
+    if missing := [name for name in names if name not in held.names]:
+        raise Invalid(f"{table}: expected the columns {missing}, found none; run `evergreen run`")
 
 
 def _profile(
@@ -64,27 +105,26 @@ def _profile(
 ) -> ProfileColumns:
     table, source = use_case.profile_table(profile), use_case.source(profile.source)
     held = lakehouse.schema(table, versions[table])
-    needed = [source.key[0], source.event_time, "known_at", "superseded_at", *profile.columns]
-    if missing := [name for name in needed if name not in held.names]:
-        raise Invalid(f"{table}: expected the columns {missing}, found none; run `evergreen run`")
-    types = {name: ColumnType(kind_of(name, held.field(name).type)) for name in profile.columns}
-    return ProfileColumns(source.name, table, source.key[0], source.event_time, types)
+    _expect(table, held, [source.key[0], source.event_time, "known_at", "superseded_at"])
+    return ProfileColumns(source.name, table, source.key[0], source.event_time, _types(table, held, profile.columns))
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Events, labels and profiles as `BaseFacts.of` takes them."""
+    """Events, labels, other facts and profiles as `BaseFacts.of` takes them."""
 
     events: pa.Table
     labels: pa.Table
     absorbed: Absorbed
     profiles: Mapping[str, pa.Table] = field(default_factory=dict)
     """By the name of the table."""
+    others: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Facts that are no events, by their source."""
 
     def facts(self, rows: FeatureRow, moment: int) -> BaseFacts:
         """The same as arrays by entity."""
         profiles = Profiles.of(rows, self.profiles) if self.profiles else Profiles()
-        made = BaseFacts.of(rows, moment, self.events, self.labels)
+        made = BaseFacts.of(rows, moment, self.events, self.labels, self.others)
         return replace(made, absorbed=self.absorbed, profiles=profiles)
 
 
@@ -101,14 +141,19 @@ def tables(
     since = reached(use_case, moment)
     events = read(lakehouse, rows, "events", versions, since)
     labels = read(lakehouse, rows, "labels", versions, since)
-    told: dict[str, list[ToldBefore]] = {"events": [], "labels": []}
+    told: dict[str, list[ToldBefore]] = defaultdict(list)
     for each in before.told:
         told[each.of].append(each)
     events, of_events = _after_told(events, use_case.event_id, told["events"], moment)
     labels, of_labels = _after_told(labels, use_case.event_id, told["labels"], moment)
+    others, said = {}, of_events | of_labels
+    for fact in rows.facts:
+        found = read_facts(lakehouse, rows, fact, versions, since)
+        others[fact.source], of_others = _after_told(found, FACT_ID, told[of_facts(fact.source)], moment)
+        said |= of_others
     events, decided = _decided(use_case, events, before.decided)
     profiles = {each.table: read_profiles(lakehouse, each, versions) for each in rows.profiles}
-    return Tables(events, labels, Absorbed(decided, of_events | of_labels), profiles)
+    return Tables(events, labels, Absorbed(decided, said), profiles, others)
 
 
 def read_profiles(lakehouse: Lakehouse, profile: ProfileColumns, versions: Mapping[str, int]) -> pa.Table:
@@ -117,6 +162,27 @@ def read_profiles(lakehouse: Lakehouse, profile: ProfileColumns, versions: Mappi
     found = lakehouse.to_arrow(profile.table, versions[profile.table], list(names))
     there = [found.column(name).is_valid() for name in (profile.key, profile.event, "known_at")]
     return found.filter(functools.reduce(pc.and_, there))
+
+
+def read_facts(
+    lakehouse: Lakehouse,
+    rows: FeatureRow,
+    facts: FactColumns,
+    versions: Mapping[str, int],
+    since: int,
+    also: Sequence[Any] = (),
+) -> pa.Table:
+    """The facts of a source that happened since a moment, named as `jobs.features.window_kernel.compute` takes them.
+
+    Args:
+        also: what else has to hold of a row (as in `Lakehouse.to_arrow`).
+    """
+    happened: list[Any] = [(facts.event, ">=", datetime.fromtimestamp(since // 1_000_000, UTC)), *also]
+    columns = [name for name in facts.types if name != FACT_ID]
+    wanted = dict.fromkeys([facts.id, facts.event, "known_at", "superseded_at", *columns])
+    found = lakehouse.to_arrow(facts.table, versions[facts.table], list(wanted), happened)
+    named = {FACT_ID: found.column(facts.id), rows.use_case.event_timestamp: found.column(facts.event).cast(_INSTANT)}
+    return pa.table(named | {name: found.column(name) for name in ("known_at", "superseded_at", *columns)})
 
 
 def reached(use_case: UseCase, moment: int) -> int:
@@ -135,7 +201,7 @@ def read(
     use_case = rows.use_case
     table = use_case.events if of == "events" else use_case.labels
     schema = lakehouse.schema(table, versions[table])
-    keys = [key for windows in use_case.windows for key in windows.keys]
+    keys = [key for windows in use_case.windows if windows.facts is None for key in windows.keys]
     columns = needed_columns(use_case) if of == "events" else (use_case.event_id, *keys, *rows.labels)
     wanted = dict.fromkeys([*columns, use_case.event_timestamp, "known_at", "superseded_at"])
     extra = [name for name in ("version", "decided_at") if name in schema.names]

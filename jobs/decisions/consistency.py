@@ -6,8 +6,9 @@ its stamp on. A difference is a fault: in the evaluator, in the state of a worke
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.decisions import base_tables, log_contents
+from jobs.decisions.base_tables import Tables
 from jobs.decisions.event_schema import EventSchema
 from jobs.decisions.feature_row import FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore
@@ -23,11 +25,13 @@ from jobs.decisions.log_contents import (
     Decided,
     EventCame,
     Explored,
+    FactCame,
     LabelCame,
     ProfileCame,
     Reviewed,
     Shadow,
     VersionCame,
+    of_facts,
 )
 from jobs.feature_store.point_in_time_kernel import JoinRules, join
 from jobs.features.clock import filled
@@ -35,6 +39,7 @@ from jobs.features.window_kernel import compute
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.log_records import Record
 from jobs.times import MICROSECONDS_A_DAY
+from jobs.windows import FACT_ID
 
 _INSTANT = pa.timestamp("us", "UTC")
 MOST_SHOWN = 20
@@ -69,11 +74,11 @@ class _Told:
     """The facts of the log as rows of tables, and what was decided."""
 
     schema: EventSchema
-    events: list[dict[str, Any]] = field(default_factory=list)
-    labels: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    """By kind."""
     decided: list[Decided] = field(default_factory=list)
-    replaced: dict[str, dict[Any, int]] = field(default_factory=lambda: {"events": {}, "labels": {}})
-    """When the version that tables have of an event, or of its label, was superseded."""
+    replaced: dict[str, dict[Any, int]] = field(default_factory=lambda: defaultdict(dict))
+    """By kind, when the version that tables have of a fact was superseded."""
     profiles: dict[str, list[tuple[int, ProfileCame]]] = field(default_factory=dict)
     """By source, with their stamps."""
     _last: dict[tuple[str, Any], dict[str, Any]] = field(default_factory=dict)
@@ -94,6 +99,9 @@ class _Told:
         elif isinstance(content, LabelCame):
             row = {**content.entities, **content.values, self.schema.id: content.id, self.schema.time: content.happened}
             self._put("labels", content.id, row | {"known_at": stamp}, stamp)
+        elif isinstance(content, FactCame):
+            row = {**content.values, FACT_ID: content.id, self.schema.time: content.happened}
+            self._put(log_contents.subject(content), content.id, row | {"known_at": stamp}, stamp)
         else:
             self._supersede(content.of, content.id, stamp)
 
@@ -105,7 +113,7 @@ class _Told:
     def _put(self, of: str, id: Any, row: dict[str, Any], stamp: int) -> None:
         self._supersede(of, id, stamp)
         row["superseded_at"] = None
-        (self.events if of == "events" else self.labels).append(row)
+        self.facts[of].append(row)
         self._last[of, id] = row
 
     def _supersede(self, of: str, id: Any, stamp: int) -> None:
@@ -114,6 +122,10 @@ class _Told:
             last["superseded_at"] = stamp
         else:
             self.replaced[of].setdefault(id, stamp)
+
+    def on(self, table: pa.Table, of: str, id: str) -> pa.Table:
+        """A table with the rows of the log below its own."""
+        return _together(table, self.facts[of], self.replaced[of], id)
 
 
 def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterable[Record]) -> Comparison:
@@ -135,28 +147,26 @@ def compare(lakehouse: Lakehouse, rows: FeatureRow, base: Base, records: Iterabl
     decided = [each for each in on_base if not each.staleness]
     found = Comparison(len(decided), undecided=events - len(told.decided), stale=len(on_base) - len(decided))
     if decided:
-        events = _together(tables.events, told.events, told.replaced["events"], schema)
-        labels = _together(tables.labels, told.labels, told.replaced["labels"], schema)
+        others = {name: told.on(table, of_facts(name), FACT_ID) for name, table in tables.others.items()}
         profiles = {
             each.table: _with_told(each, tables.profiles[each.table], told.profiles.get(each.source, []), base.moment)
             for each in rows.profiles
         }
-        _compare(found, rows, base, decided, recomputed(rows, events, labels, profiles))
+        both = replace(
+            tables, events=told.on(tables.events, "events", schema.id),
+            labels=told.on(tables.labels, "labels", schema.id), profiles=profiles, others=others,
+        )  # fmt: skip
+        _compare(found, rows, base, decided, recomputed(rows, both))
     return found
 
 
-def _together(
-    table: pa.Table, rows: list[dict[str, Any]], replaced: Mapping[Any, int], schema: EventSchema
-) -> pa.Table:
-    """The rows of a table and those of the log below them."""
-    table = base_tables.ended(table, schema.id, replaced)
+def _together(table: pa.Table, rows: list[dict[str, Any]], replaced: Mapping[Any, int], id: str) -> pa.Table:
+    table = base_tables.ended(table, id, replaced)
     if "is_target" in table.column_names:
         # What was decided here is the target; tables may have the same event as one.
         again = pc.is_in(
-            table.column(schema.id),
-            value_set=pa.array(
-                [row[schema.id] for row in rows if row["is_target"]], table.schema.field(schema.id).type
-            ),
+            table.column(id),
+            value_set=pa.array([row[id] for row in rows if row["is_target"]], table.schema.field(id).type),
         )
         is_target = pc.and_(table.column("is_target"), pc.invert(again))
         table = table.set_column(table.column_names.index("is_target"), "is_target", is_target)
@@ -169,22 +179,22 @@ def _together(
     return pa.concat_tables([table, pa.table(columns, schema=table.schema)])
 
 
-def recomputed(
-    rows: FeatureRow, events: pa.Table, labels: pa.Table, profiles: Mapping[str, pa.Table]
-) -> dict[Any, dict[str, Any]]:
+def recomputed(rows: FeatureRow, tables: Tables) -> dict[Any, dict[str, Any]]:
     """What was computed, by id and name, of every event that was decided here."""
-    use_case = rows.use_case
+    use_case, events = rows.use_case, tables.events
     targets = events.filter(pa.array(events.column("decided_at").is_valid().to_numpy()))
     found: dict[Any, dict[str, Any]] = {id: {} for id in targets.column(use_case.event_id).to_pylist()}
     columns: dict[str, Any] = {name: targets.column(name) for name in targets.column_names}
     order = targets.column(use_case.event_id).to_pylist()
     for plan in rows.plans:
-        table = compute(plan.features, events, labels if plan.features.reads_labels else None)
+        labels = tables.labels if plan.features.reads_labels else None
+        facts = None if plan.features.facts is None else tables.others[plan.features.facts]
+        table = compute(plan.features, events, labels, facts)
         place = {id: row for row, id in enumerate(table.column(use_case.event_id).to_pylist())}
         taken = table.take(pa.array([place[id] for id in order], pa.int64()))
         columns |= {name: taken.column(name) for name in plan.features.names}
     for profile in rows.profiles:
-        columns |= _joined(profile, targets, profiles[profile.table])
+        columns |= _joined(profile, targets, tables.profiles[profile.table])
     columns |= _ages(rows, columns, rows.ages_of_profiles)
     _add_functions(rows, columns)
     for name in rows.computed:

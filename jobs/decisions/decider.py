@@ -23,7 +23,6 @@ from jobs.decisions.log_contents import (
     DECISION,
     EVENT,
     NO_FACTS,
-    TOLD,
     Content,
     Decided,
     EventCame,
@@ -82,7 +81,11 @@ class Decider:
         """
         changes = [self._change(each.given) for each in asked]
         with self.turn:
-            entries = [self._entry(EVENT, each, opens=True) for each in changes if isinstance(each, Change)]
+            entries = [
+                self._entry(log_contents.name(EVENT, each.fact.id), each, opens=True)
+                for each in changes
+                if isinstance(each, Change)
+            ]
             answers = iter(self.log.append_all(entries))
             return [
                 self._entered(change, next(answers), each.began) if isinstance(change, Change) else change
@@ -215,7 +218,7 @@ class Decider:
 
     def deliver(self, came: EventCame) -> None:
         """Append an event that was decided while the log was out of reach."""
-        self._append(EVENT, self.states.change(0, came), opens=True)
+        self._append(log_contents.name(EVENT, came.id), self.states.change(0, came), opens=True)
 
     def resume(self, id: Any) -> Started | Decided | None:
         """Take up an event that another worker left undecided; None if the log does not have it."""
@@ -227,7 +230,7 @@ class Decider:
             if record is None or came is None:
                 return None
             change = self.states.change(record.stamp, came)
-            self.refresh(self.states.places(change))
+            self.refresh([*self.states.places(change), *self.states.asked(change)])
             self.refresh_profiles()
             return Started(
                 change.event, record.stamp, change.event.values, self.states.again(change), time.perf_counter()
@@ -244,26 +247,26 @@ class Decider:
         return None if record is None else log_contents.decode_as(record.content, Decided)
 
     def tell(self, fact: Telling) -> Record:
-        """Append what is told about an event, and fold it; the record that has it.
+        """Append what is told about an event or another fact, and fold it; the record that has it.
 
-        What was told about the event last is not told again: then its record is returned.
+        What was told about it last is not told again: then its record is returned.
         """
-        change = self.states.change(0, fact)
+        change, of = self.states.change(0, fact), log_contents.subject(fact)
         with self.turn:
             self.catch_up()
-            last = self.told(fact.id)
+            last = self.told(fact.id, of)
             if last and last[-1].content == log_contents.encode(fact):
                 return last[-1]
             number = len(last) + 1
             while True:
                 try:
-                    record = self._append(TOLD, change, number)
+                    record = self._append(log_contents.name(*log_contents.told_names(of, fact.id), number), change)
                 except Conflict:
                     # Another worker told something else at the same time.
                     number += 1
                     continue
                 if record is None:
-                    return self.told(fact.id)[-1]
+                    return self.told(fact.id, of)[-1]
                 self.states.wait(change.at(record.stamp, record.start))
                 return record
 
@@ -291,10 +294,12 @@ class Decider:
             self.profiles.add(answer.record.stamp, came)
         return answer.is_new
 
-    def told(self, id: Any) -> list[Record]:
-        """What was told about an event, in order, as far as this worker has read the log."""
+    def told(self, id: Any, of: str = "events") -> list[Record]:
+        """What was told about an event and its label, or about another fact, in order, as far as this worker has read
+        the log."""
         records: list[Record] = []
-        while (record := self.log.get(log_contents.name(TOLD, id, len(records) + 1))) is not None:
+        kind, named = log_contents.told_names(of, id)
+        while (record := self.log.get(log_contents.name(kind, named, len(records) + 1))) is not None:
             records.append(record)
         return records
 
@@ -350,20 +355,24 @@ class Decider:
         records = [self.log.get(name) for name in names]
         return [log_contents.decode(record.content).id for record in records if record is not None]  # type: ignore[union-attr]
 
-    def _append(self, kind: str, change: Change, number: int | None = None, opens: bool = False) -> Record | None:
+    def _append(self, name: str, change: Change, opens: bool = False) -> Record | None:
         """The record of a fact, once everything before it is folded; None if it was there before."""
         with self.turn:
-            [answer] = self.log.append_all([self._entry(kind, change, number, opens)])
+            [answer] = self.log.append_all([self._entry(name, change, opens)])
             return self._taken(change, answer)
 
-    def _entry(self, kind: str, change: Change, number: int | None = None, opens: bool = False) -> Entry:
+    def _entry(self, name: str, change: Change, opens: bool = False) -> Entry:
         seen: Sequence[Seen] = ()
+        hears: list[Seen] = []
         if self.log.by_entity:
-            places = self.states.places(change)
-            seen = [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
-        name = log_contents.name(kind, change.fact.id, number)
-        hears = [(PROFILES, self.profiles.seen)] if opens and self.log.by_entity and self.rows.profiles else []
+            seen = self._seen(self.states.places(change))
+            if opens:
+                hears = self._seen(self.states.asked(change))
+                hears += [(PROFILES, self.profiles.seen)] if self.rows.profiles else []
         return Entry(name, log_contents.encode(change.fact), seen, opens, hears=hears)
+
+    def _seen(self, places: Sequence[Place]) -> list[Seen]:
+        return [(name, self.states.seen(at)) for name, at in zip(names_of(places), places, strict=True)]
 
     def _taken(self, change: Change, answer: Answer) -> Record | None:
         """The record of a fact, once everything before it is folded; None if it was there before."""
@@ -373,7 +382,7 @@ class Decider:
         if not answer.is_new:
             return None
         if answer.of_entities:
-            places = self.states.places(change)
+            places = [*self.states.places(change), *self.states.asked(change)]
             for place, of_entity in zip(places, answer.of_entities, strict=False):
                 self._fold_of(place, of_entity)
             for of_profiles in answer.of_entities[len(places) :]:

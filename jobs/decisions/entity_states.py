@@ -10,13 +10,23 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from jobs.decisions import log_contents
 from jobs.decisions.base_facts import BaseFacts, Later
 from jobs.decisions.entity_index import Keys
 from jobs.decisions.event_schema import EventSchema
-from jobs.decisions.log_contents import EventCame, Fact, LabelCame, VersionCame, subject
+from jobs.decisions.log_contents import (
+    EventCame,
+    Fact,
+    FactCame,
+    FactGone,
+    LabelCame,
+    VersionCame,
+    of_facts,
+    subject,
+)
 from jobs.errors import Invalid
 from jobs.online import many_entities, whole_history
 from jobs.online.entity_facts import EntityFacts
@@ -37,6 +47,7 @@ MANY = 200
 """Events that the batch kernel answers sooner than one after another where facts are not scanned,"""
 MOST_FACTS = 100
 """unless their entities have more facts for each of them: an answer by the kernel costs by fact, others by event."""
+_NOBODY: Keys = (None,)
 Found: TypeAlias = list[Value] | Find
 """The values of window features, or what finds them."""
 Place: TypeAlias = tuple[int, Keys]
@@ -51,20 +62,22 @@ class Change(NamedTuple):
     event: Event
     """With all columns."""
     keys: list[Keys]
-    """Of each of the window features the entity that it is of."""
+    """Of each of the window features the entity that it is of; of those that do not count it, nobody."""
     before: frozenset[Place]
     """The entities of versions before, which have to go."""
     held: dict[str, Any] | None = None
     """The columns as entities hold them, once they are checked."""
     start: int = 0
     """Where its record starts, in a log in a file."""
+    asks: Mapping[int, Keys] = MappingProxyType({})
+    """Of window features that count other facts than events, the entity of which an event that is decided asks."""
 
     def at(self, stamp: int, start: int = 0) -> Change:
         """The same in its place in the log; its stamp is the event time where none was given."""
         event = self.event
         if isinstance(self.fact, EventCame) and self.fact.happened is None:
             event = Event(event.id, stamp, event.values)
-        return Change(stamp, self.fact, event, self.keys, self.before, self.held, start)
+        return Change(stamp, self.fact, event, self.keys, self.before, self.held, start, self.asks)
 
 
 @dataclass(slots=True)
@@ -94,9 +107,17 @@ class EntityStates:
     """What the log brought of entities that are held."""
     _records: EntityRecords = field(default_factory=EntityRecords)
     _given: GivenColumns = field(init=False)
+    _counting: dict[str, list[int]] = field(init=False)
+    """By kind of fact the window features that count it."""
+    _asking: list[int] = field(init=False)
+    """Window features that count other facts than events."""
 
     def __post_init__(self) -> None:
-        self._given = GivenColumns(self.base.rows.plans)
+        rows = self.base.rows
+        self._given = GivenColumns(rows.plans)
+        kinds = ["events", "labels", *(of_facts(each.source) for each in rows.facts)]
+        self._counting = {of: [n for n, counts in enumerate(rows.counting(of)) if counts] for of in kinds}
+        self._asking = [n for n, plan in enumerate(rows.plans) if plan.features.facts is not None]
         self.reset()
 
     def reset(self) -> None:
@@ -107,17 +128,23 @@ class EntityStates:
 
     def change(self, stamp: int, fact: Fact) -> Change:
         """A fact with what is made of it once for all entities."""
-        before = self._before(fact)
+        of, before = subject(fact), self._before(fact)
         if isinstance(fact, EventCame | VersionCame):
             values = self.schema.columns(fact)
             event = Event(fact.id, fact.time(stamp) if isinstance(fact, EventCame) else fact.happened, values)
-            return Change(stamp, fact, event, self._keys(values), before)
-        values = fact.values if isinstance(fact, LabelCame) else {}
-        happened = fact.happened if isinstance(fact, LabelCame) else stamp
-        return Change(stamp, fact, Event(fact.id, happened, values), self._keys(fact.entities), before)
+            asks = self._asks(values) if isinstance(fact, EventCame) else MappingProxyType({})
+            return Change(stamp, fact, event, self._keys(of, values), before, asks=asks)
+        values = {} if isinstance(fact, FactGone) else fact.values
+        happened = stamp if isinstance(fact, FactGone) else fact.happened
+        entities = fact.values if isinstance(fact, FactCame) else fact.entities
+        return Change(stamp, fact, Event(fact.id, happened, values), self._keys(of, entities), before)
 
     def checked(self, change: Change) -> Change:
-        """A change whose event can be held by every plan. Raises Invalid otherwise."""
+        """A change whose event, or other fact, can be held by every plan. Raises Invalid otherwise."""
+        if isinstance(change.fact, FactCame):
+            for number in self._counting[subject(change.fact)]:
+                self.base.rows.plans[number].checked("events", change.event)
+            return change
         return change._replace(held=self._given.held(change.event))
 
     def places(self, change: Change) -> list[Place]:
@@ -126,9 +153,11 @@ class EntityStates:
         if self.base.absorbed.has(change.stamp, fact):
             return []
         found: list[Place] = list(dict.fromkeys([*enumerate(change.keys), *change.before]))
-        of_labels = _is_of_labels(fact)
-        plans = self.base.rows.plans
-        return [(n, key) for n, key in found if None not in key and (not of_labels or plans[n].features.reads_labels)]
+        return [(number, key) for number, key in found if None not in key]
+
+    def asked(self, change: Change) -> list[Place]:
+        """The entities of which an event that is decided asks and which it does not change."""
+        return [(number, key) for number, key in change.asks.items() if None not in key]
 
     def fold(self, stamp: int, fact: Fact, start: int) -> None:
         """Let a fact of the log be known from its stamp on, for every entity. It was checked before it was logged."""
@@ -196,7 +225,8 @@ class EntityStates:
 
     def _all_begun(self, number: int, changes: Sequence[Change]) -> Sequence[Found]:
         """Of one of the window features; entities that are ready answer one after another, as they are to stay it."""
-        is_many = len(changes) >= MANY and not self.base.rows.plans[number].is_scanned()
+        plan = self.base.rows.plans[number]
+        is_many = len(changes) >= MANY and plan.features.facts is None and not plan.is_scanned()
         if not is_many or any(None in change.keys[number] for change in changes):
             return [self._begun(number, change) for change in changes]
         entities = {key: self.entity(number, key, first) for key, first in _first_of_each(number, changes).items()}
@@ -218,11 +248,22 @@ class EntityStates:
         return [found[change.event.id] for change in changes]
 
     def _begun(self, number: int, change: Change) -> Found:
-        """The values of an event that enters one of the window features, or what finds them."""
+        """The values of an event that enters one of the window features, or asks of its facts, or what finds them."""
+        if number in change.asks:
+            return self._asked_of(number, change, change).at(change.stamp)
         if None in change.keys[number]:
             return whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
         facts = self._entered(number, change)
         return facts.begin(change.event, change.stamp, change.held)
+
+    def _asked_of(self, number: int, change: Change, begun: Change | None = None) -> EntityFacts:
+        """The entity of which an event asks, as `entity` has it; without a key, one that has no facts."""
+        key = change.asks[number]
+        if None in key:
+            return EntityFacts(self.base.rows.plans[number])
+        held = self._current(number, key, begun)
+        self._until(change.stamp, held)
+        return held.facts
 
     def _entered(self, number: int, change: Change) -> EntityFacts:
         """The entity that an event is about to enter."""
@@ -235,12 +276,15 @@ class EntityStates:
 
     def again(self, change: Change) -> list[Found]:
         """What finds the same of an event that was decided and folded before, as it was then."""
-        return [
-            whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
-            if None in key
-            else self.entity(number, key).again(change.event.id)
-            for number, key in enumerate(change.keys)
-        ]
+        return [self._found_again(number, change) for number in range(len(change.keys))]
+
+    def _found_again(self, number: int, change: Change) -> Found:
+        key = change.keys[number]
+        if number in change.asks:
+            return self._asked_of(number, change).at(change.stamp)
+        if None in key:
+            return whole_history.of_nobody(self.base.rows.plans[number], change.event, change.stamp)
+        return self.entity(number, key).again(change.event.id)
 
     def of_tables(self, event: Event, stamp: int) -> list[list[Value]]:
         """The values of each of the window features of an event by what tables say alone; nothing here changes.
@@ -249,12 +293,13 @@ class EntityStates:
         """
         apart = EntityStates(self.base, self.schema)
         fact = EventCame(event.id, {}, event.happened)
-        change = Change(stamp, fact, event, self._keys(event.values), self._before(fact))
+        keys, asks = self._keys("events", event.values), self._asks(event.values)
+        change = Change(stamp, fact, event, keys, self._before(fact), asks=asks)
         return [one() if callable(one) else one for one in apart.begin(change)]
 
     def is_newer(self, change: Change) -> bool:
-        """Whether of any entity that a fact changes more is held than tables say."""
-        held = [self._held[number].get(key) for number, key in self.places(change)]
+        """Whether of any entity that a fact changes, or asks of, more is held than tables say."""
+        held = [self._held[number].get(key) for number, key in (*self.places(change), *self.asked(change))]
         return any(one is not None and one.is_newer for one in held)
 
     def entities_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -344,11 +389,11 @@ class EntityStates:
         while held.later and held.later[-1].moment <= moment:
             later = held.later.pop()
             if later.fact is None:
-                held.facts.withdraw(later.of, later.id, later.moment)
-            elif later.of == "events":
-                held.facts.add_event(later.fact, later.moment, is_target=later.is_target)
-            else:
+                held.facts.withdraw(_side(later.of), later.id, later.moment)
+            elif later.of == "labels":
                 held.facts.add_label(later.fact, later.moment)
+            else:
+                held.facts.add_event(later.fact, later.moment, is_target=later.is_target)
 
     def _apply(self, held: _Entity, place: Place, change: Change) -> None:
         """What a fact does to one of its entities."""
@@ -359,6 +404,9 @@ class EntityStates:
         if isinstance(fact, EventCame):
             if is_now:
                 facts.follow(event, stamp)
+        elif isinstance(fact, FactCame):
+            if is_now:
+                facts.add_event(event, stamp)
         elif isinstance(fact, VersionCame):
             if is_now:
                 facts.add_event(event, stamp)
@@ -368,18 +416,18 @@ class EntityStates:
             if is_now:
                 facts.add_label(event, stamp)
         else:
-            facts.withdraw(fact.of, fact.id, stamp)
+            facts.withdraw(_side(fact.of), fact.id, stamp)
         if stamp <= self.base.moment:
             facts.forget_ratios()
 
     def _end_before(self, held: _Entity, place: Place, change: Change) -> None:
         """What an entity has of an event or label already ends, and so does what tables would have said later."""
-        of, id = "labels" if _is_of_labels(change.fact) else "events", change.fact.id
+        of, id = subject(change.fact), change.fact.id
         was_told = held.told is not None and id in held.told and isinstance(change.fact, EventCame)
         if place not in change.before and not was_told:
             return
         held.later = [each for each in held.later if (each.of, each.id) != (of, id)]
-        held.facts.withdraw(of, id, change.stamp)
+        held.facts.withdraw(_side(of), id, change.stamp)
 
     def was_known(self, change: Change) -> bool:
         """Whether tables knew an event before its stamp."""
@@ -387,14 +435,20 @@ class EntityStates:
 
     def _before(self, fact: Fact) -> frozenset[Place]:
         """The entities of versions before, in the log or in tables."""
-        of = "labels" if _is_of_labels(fact) else "events"
+        of = subject(fact)
         entities = [self.base.entities_of(of, row) for row in self.base.kind(of).rows_of(fact.id)]
-        if isinstance(fact, VersionCame) and fact.replaces is not None:
+        if isinstance(fact, VersionCame | FactCame) and fact.replaces is not None:
             entities.append(dict(fact.replaces))
-        return frozenset(place for each in entities for place in enumerate(self._keys(each)))
+        return frozenset(place for each in entities for place in enumerate(self._keys(of, each)))
 
-    def _keys(self, values: Mapping[str, Any]) -> list[Keys]:
-        return [tuple([values[name] for name in names]) for names in self.base.keys]
+    def _keys(self, of: str, values: Mapping[str, Any]) -> list[Keys]:
+        """Of each of the window features the entity of a fact of a kind; of those that do not count it, nobody."""
+        keys = self.base.keys
+        counting = self._counting[of]
+        return [tuple([values[name] for name in keys[n]]) if n in counting else _NOBODY for n in range(len(keys))]
+
+    def _asks(self, values: Mapping[str, Any]) -> Mapping[int, Keys]:
+        return {number: tuple([values[name] for name in self.base.keys[number]]) for number in self._asking}
 
 
 def _first_of_each(number: int, changes: Sequence[Change]) -> dict[Keys, Change]:
@@ -405,8 +459,9 @@ def _first_of_each(number: int, changes: Sequence[Change]) -> dict[Keys, Change]
     return first
 
 
-def _is_of_labels(fact: Fact) -> bool:
-    return not isinstance(fact, EventCame) and subject(fact) == "labels"
+def _side(of: str) -> str:
+    """Where an entity has facts of a kind: beside labels there is what the window features count."""
+    return "labels" if of == "labels" else "events"
 
 
 def names_of(places: Sequence[Place]) -> list[str]:

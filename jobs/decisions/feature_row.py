@@ -13,11 +13,13 @@ from operator import itemgetter
 from typing import Any
 
 from jobs.decisions.event_schema import column_types, needed_columns
+from jobs.decisions.log_contents import of_facts
 from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType
 from jobs.online.plan import Plan
 from jobs.times import MICROSECONDS_A_DAY
 from jobs.use_case import RowFunction, UseCase, age_name
+from jobs.windows import FACT_ID
 
 Row = list[Any]
 """A value for each of `FeatureRow.names`; None is a null."""
@@ -44,6 +46,21 @@ class ProfileColumns:
     """Columns that are features, or of which the age is one."""
 
 
+@dataclass(frozen=True)
+class FactColumns:
+    """Facts that are no events (`WindowFeatures.facts`), as their table has them."""
+
+    source: str
+    table: str
+    id: str
+    event: str
+    """Column of the event time."""
+    keys: tuple[str, ...]
+    """Columns that name the entities of window features that count them."""
+    types: Mapping[str, ColumnType]
+    """Of `FACT_ID`, the keys, and the columns that windows read."""
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureRow:
     """How rows of a use case are made."""
@@ -65,6 +82,7 @@ class FeatureRow:
     profiles: tuple[ProfileColumns, ...] = ()
     _aged: tuple[bool, ...] = ()
     """Which of the columns of profiles are moments."""
+    facts: tuple[FactColumns, ...] = ()
 
     @classmethod
     def of(
@@ -73,14 +91,16 @@ class FeatureRow:
         events: Any,
         labels: Mapping[str, ColumnType],
         profiles: tuple[ProfileColumns, ...] = (),
+        facts: tuple[FactColumns, ...] = (),
     ) -> FeatureRow:
         """events: the Arrow schema of the table of events. labels: types of the label columns that windows read.
-        profiles: of each of the use case's profiles.
+        profiles: of each of the use case's profiles. facts: of each of the sources that windows count.
 
         Raises Invalid if a function reads what there is not.
         """
         types = column_types(use_case, events)
-        plans = tuple(Plan.of(windows, types, labels) for windows in use_case.windows)
+        others = {each.source: each.types for each in facts}
+        plans = tuple(Plan.of(each, others[each.facts] if each.facts else types, labels) for each in use_case.windows)
         columns = needed_columns(use_case)
         moments = {name for name, kind in use_case.kinds.items() if kind == "timestamp"}
         names = [*columns, *(name for windows in use_case.windows for name in windows.names)]
@@ -94,7 +114,7 @@ class FeatureRow:
         aged = [name for name in dict.fromkeys(use_case.inputs) if name in moments]
         places = tuple(names.index(name) for name in aged)
         names += map(age_name, aged)
-        own = (columns, tuple(steps), places, profiles, are_moments)
+        own = (columns, tuple(steps), places, profiles, are_moments, facts)
         return cls(use_case, plans, tuple(names), types, labels, *own)
 
     def restored(self, values: Mapping[str, Any], happened: int, computed: Sequence[Any]) -> Row:
@@ -129,6 +149,17 @@ class FeatureRow:
         for place in self._moments:
             row.append(_age(row[place], happened))
         return row
+
+    def columns(self, of: str) -> list[str]:
+        """What is held of facts of a kind (`events`, `labels` or `of_facts`), without the ids of other facts."""
+        if of in ("events", "labels"):
+            return list(self.events if of == "events" else self.labels)
+        types = next(each.types for each in self.facts if of_facts(each.source) == of)
+        return [name for name in types if name != FACT_ID]
+
+    def counting(self, of: str) -> list[bool]:
+        """Which of the window features count facts of a kind (`events`, `labels` or `of_facts`)."""
+        return [_counts(plan, of) for plan in self.plans]
 
     def place(self, name: str) -> int:
         """The place of a feature in a row. Raises Invalid if it is none."""
@@ -170,6 +201,12 @@ class FeatureRow:
     @property
     def _time(self) -> int:
         return self._columns.index(self.use_case.event_timestamp)
+
+
+def _counts(plan: Plan, of: str) -> bool:
+    if plan.features.facts is not None:
+        return of == of_facts(plan.features.facts)
+    return of == "events" or (of == "labels" and plan.features.reads_labels)
 
 
 def _age(moment: int | None, happened: int) -> float | None:

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from jobs.decisions import base_tables, opened, profile_words, told
+from jobs.decisions import base_tables, opened, other_facts, profile_words, told
 from jobs.decisions.decider import Decider
-from jobs.decisions.log_contents import FactGone, LabelCame, VersionCame
+from jobs.decisions.feature_row import FactColumns
+from jobs.decisions.log_contents import FactCame, FactGone, LabelCame, VersionCame
 from jobs.decisions.table_words import Position, TableWords, Word
 from jobs.decisions.told import Standing, Told
 from jobs.display import listed
@@ -26,7 +27,7 @@ from jobs.state_files import file_lock, read_memory, replace_json
 from jobs.use_case import UseCase
 
 KINDS = ("events", "corrections", "reports", "withdrawals")
-PROFILES = "profiles"
+PROFILES, FACTS = "profiles", "facts"
 _AT_ONCE = 1000
 """Versions of profiles that are appended together."""
 
@@ -97,11 +98,15 @@ def _feed(lakehouse: Lakehouse, decider: Decider, memory: Path) -> Fed:
     for of in ("events", "labels"):
         for word in words.of(of):
             counts[_told(decider, of, word) or ""] += 1
+    for facts in decider.rows.facts:
+        for word in words.of_facts(facts):
+            counts[_told_fact(decider, facts, word) or ""] += 1
+    kinds = [*KINDS, *([FACTS] if decider.rows.facts else [])]
     profiles = {PROFILES: _profiles(lakehouse, decider, base.tables, before, now)} if decider.rows.profiles else {}
     memory.parent.mkdir(parents=True, exist_ok=True)
     replace_json(memory, asdict(now))
     since = {**base.tables, **before.versions}
-    return Fed({kind: counts[kind] for kind in KINDS} | profiles, counts["refused"], since, versions)
+    return Fed({kind: counts[kind] for kind in kinds} | profiles, counts["refused"], since, versions)
 
 
 def _profiles(lakehouse: Lakehouse, decider: Decider, base: Mapping[str, int], before: Position, now: Position) -> int:
@@ -110,7 +115,7 @@ def _profiles(lakehouse: Lakehouse, decider: Decider, base: Mapping[str, int], b
     for profile in decider.rows.profiles:
         pinned = base[profile.table]
         last = before.versions.get(profile.table, pinned)
-        found = profile_words.gained(lakehouse, decider.rows, profile, (last, pinned), now.versions[profile.table])
+        found = profile_words.gained(lakehouse, profile, (last, pinned), now.versions[profile.table])
         while some := list(islice(found, _AT_ONCE)):
             told += decider.tell_profiles(some)
     return told
@@ -135,6 +140,28 @@ def _told(decider: Decider, of: str, word: Word) -> str | None:
         except Invalid:
             return "refused"
         return "reports" if of == "labels" else "events" if now is None else "corrections"
+
+
+def _told_fact(decider: Decider, facts: FactColumns, word: Word) -> str | None:
+    """The same of a fact that is no event."""
+    with decider.turn:
+        last = other_facts.last_told(decider, facts, word.id)
+        if last is not None and last[0] > word.moment:
+            return None
+        now = other_facts.known(decider, facts, word.id)
+        if word.values is None:
+            if now is None:
+                return None
+            other_facts.withdraw(decider, facts.source, word.id, word.moment)
+            return "withdrawals"
+        if now is not None and _same(now, word):
+            return None
+        came = FactCame(facts.source, word.id, word.happened, dict(word.values), known=word.moment)
+        try:
+            other_facts.put(decider, came)
+        except Invalid:
+            return "refused"
+        return FACTS
 
 
 def _same(now: Told, word: Word) -> bool:

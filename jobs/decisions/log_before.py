@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from jobs.decisions import log_contents
 from jobs.decisions.feature_row import FeatureRow
-from jobs.decisions.log_contents import BASE, EVENT, TOLD, EventCame, Fact, Telling
+from jobs.decisions.log_contents import BASE, EVENT, FACT, TOLD, EventCame, Fact, Telling
 from jobs.online.log_records import Record
 
 
 class ToldBefore(NamedTuple):
-    """Something that was told about an event, or about its label."""
+    """Something that was told about an event, about its label, or about another fact."""
 
     of: str
     id: Any
@@ -41,7 +41,7 @@ class LogBefore:
             kind, _, id = record.id.partition("/")
             if kind == EVENT:
                 decided[rows.typed_id(id)] = record.stamp
-            elif kind == TOLD:
+            elif kind in (TOLD, FACT):
                 told.append(_told(record))
             elif kind == BASE:
                 before = len(decided), len(told)

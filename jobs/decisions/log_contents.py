@@ -8,6 +8,8 @@
     explored/DAY/N  an amount that was let through to learn from, of the quota of a day
     handed/NAME     cases that a reviewer asked for (`jobs.decisions.review_cases` says which were granted)
     unsure/ID       a reviewer looked at an event and could not say; any other verdict is a report, with the reviewer
+    fact/SOURCE/ID/N    what was told about a fact that is no event, one after another: it, its correction, or that
+                        it was not so
     profile/...     a version of an entity's profile that tables have gained
     base/N          which versions of which tables everything stands on, from here on
 
@@ -72,8 +74,22 @@ class FactGone(msgspec.Struct, tag="gone", tag_field="kind", omit_defaults=True)
 
     id: Any
     of: str
-    """`events` or `labels`."""
+    """`events`, `labels`, or `of_facts` of a source."""
     entities: dict[str, Any]
+    known: int | None = None
+    """When tables say that it became known; None: a client told it."""
+
+
+class FactCame(msgspec.Struct, tag="fact", tag_field="kind", omit_defaults=True):
+    """A version of a fact that is no event (`WindowFeatures.facts`); it counts from the record's stamp on."""
+
+    source: str
+    id: Any
+    happened: int
+    values: dict[str, Any]
+    """Columns of its entities, and those that windows read."""
+    replaces: dict[str, Any] | None = None
+    """Columns of the entities that the version before was of; None: there was none."""
     known: int | None = None
     """When tables say that it became known; None: a client told it."""
 
@@ -175,12 +191,22 @@ class Unsure(msgspec.Struct, tag="unsure", tag_field="kind", omit_defaults=True)
 
 Reviewed: TypeAlias = Handed | Unsure
 Content: TypeAlias = (
-    EventCame | VersionCame | LabelCame | FactGone | ProfileCame | Base | Decided | Shadow | Explored | Reviewed
+    EventCame
+    | VersionCame
+    | LabelCame
+    | FactGone
+    | FactCame
+    | ProfileCame
+    | Base
+    | Decided
+    | Shadow
+    | Explored
+    | Reviewed
 )
-Telling: TypeAlias = VersionCame | LabelCame | FactGone
+Telling: TypeAlias = VersionCame | LabelCame | FactGone | FactCame
 Fact: TypeAlias = EventCame | Telling
 """What changes what is known of entities."""
-EVENT, DECISION, TOLD, BASE, PROFILE = "event", "decision", "told", "base", "profile"
+EVENT, DECISION, TOLD, BASE, PROFILE, FACT = "event", "decision", "told", "base", "profile", "fact"
 SHADOW, EXPLORED, HANDED, UNSURE = "shadow", "explored", "handed", "unsure"
 NO_FACTS = (DECISION, SHADOW, EXPLORED, HANDED, UNSURE)
 """Kinds of records that change nothing of what is known of entities."""
@@ -188,9 +214,23 @@ Kind = TypeVar("Kind")
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
 
 
-def subject(fact: Telling) -> str:
-    """What a fact is about: `events` or `labels`."""
-    return fact.of if isinstance(fact, FactGone) else "labels" if isinstance(fact, LabelCame) else "events"
+def of_facts(source: str) -> str:
+    """The kind of facts that the rows of a source are which are no events."""
+    return f"facts/{source}"
+
+
+def subject(fact: Fact) -> str:
+    """What a fact is about: `events`, `labels`, or `of_facts` of a source."""
+    if isinstance(fact, FactGone):
+        return fact.of
+    if isinstance(fact, FactCame):
+        return of_facts(fact.source)
+    return "labels" if isinstance(fact, LabelCame) else "events"
+
+
+def told_names(of: str, id: Any) -> tuple[str, Any]:
+    """Kind and id of the records that tell of a fact of this kind."""
+    return (TOLD, id) if of in ("events", "labels") else (FACT, f"{of.partition('/')[2]}/{id}")
 
 
 def moment_of(stamp: int, fact: Telling) -> int:

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ from jobs.decisions.log_contents import BASE, DECISION, PROFILE, Base
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import Lakehouse, attach
 from jobs.ledger import pins, rollouts
+from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Conflict, Log
@@ -222,12 +223,15 @@ def fingerprint(rows: FeatureRow) -> str:
     """A hash of everything declared that a decision's features depend on."""
     use_case = rows.use_case
     functions = [(f.name, f.inputs, list(f.outputs)) for f in (*use_case.computed_online, *use_case.request_features)]
-    types = {name: type.kind for name, type in (*rows.events.items(), *rows.labels.items())}
+    types = {**_kinds(rows.events), **_kinds(rows.labels)}
     declared = [[windows.fingerprint for windows in use_case.windows], functions, types, rows.names]
-    for each in rows.profiles:
-        kinds = {name: type.kind for name, type in each.types.items()}
-        declared.append([each.table, each.key, each.event, kinds])
+    declared += [[each.table, each.id, each.event, _kinds(each.types)] for each in rows.facts]
+    declared += [[each.table, each.key, each.event, _kinds(each.types)] for each in rows.profiles]
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()
+
+
+def _kinds(types: Mapping[str, ColumnType]) -> dict[str, str]:
+    return {name: type.kind for name, type in types.items()}
 
 
 def _pinned_by(use_case: UseCase, number: int) -> str:

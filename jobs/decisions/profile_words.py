@@ -9,15 +9,13 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from jobs.decisions import base_tables
-from jobs.decisions.feature_row import FeatureRow, ProfileColumns
+from jobs.decisions.feature_row import ProfileColumns
 from jobs.decisions.log_contents import ProfileCame
 from jobs.decisions.profiles import ProfileTable
 from jobs.lakehouse.tables import Lakehouse, VersionGone
 
 
-def gained(
-    lakehouse: Lakehouse, rows: FeatureRow, profile: ProfileColumns, before: tuple[int, int], now: int
-) -> Iterator[ProfileCame]:
+def gained(lakehouse: Lakehouse, profile: ProfileColumns, before: tuple[int, int], now: int) -> Iterator[ProfileCame]:
     """What is new, in the order in which it becomes known, also if that is later than now.
 
     Args:
@@ -33,7 +31,7 @@ def gained(
     if added.is_empty():
         return
     table = added.with_columns(superseded_at=pl.lit(None, pl.Datetime("us", "UTC"))).to_arrow()
-    found = ProfileTable.of(rows.use_case, profile, _plain(table))
+    found = ProfileTable.of(profile, _plain(table))
     for row in range(len(found.facts)):
         yield found.came(row)
 

@@ -17,7 +17,6 @@ from jobs.decisions.feature_row import FeatureRow, ProfileColumns
 from jobs.decisions.log_contents import ProfileCame
 from jobs.decisions.table_facts import Facts
 from jobs.online.fact_lines import ID
-from jobs.use_case import UseCase
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +29,11 @@ class ProfileTable:
     """In the order in which they became known."""
 
     @classmethod
-    def of(cls, use_case: UseCase, columns: ProfileColumns, table: pa.Table) -> ProfileTable:
+    def of(cls, columns: ProfileColumns, table: pa.Table) -> ProfileTable:
         """table: as `jobs.decisions.base_tables.read_profiles` reads it."""
         table = table.sort_by("known_at")
-        own = {use_case.event_id: table.column(columns.key), use_case.event_timestamp: table.column(columns.event)}
-        own |= {name: table.column(name) for name in ("known_at", "superseded_at", *columns.types)}
-        return cls(columns, EntityIndex.of([own[use_case.event_id]]), Facts.of(use_case, pa.table(own), columns.types))
+        facts = Facts.of((columns.key, columns.event), table, columns.types)
+        return cls(columns, EntityIndex.of([table.column(columns.key)]), facts)
 
     def last(self, key: Any, moment: int) -> tuple[int, int, int] | None:
         """Event time, time of knowing and row of what counts of an entity at a moment (microseconds since 1970)."""
@@ -70,7 +68,7 @@ class Profiles:
     @classmethod
     def of(cls, rows: FeatureRow, tables: Mapping[str, pa.Table]) -> Profiles:
         """tables: of each profile's table the rows."""
-        return cls(tuple(ProfileTable.of(rows.use_case, each, tables[each.table]) for each in rows.profiles))
+        return cls(tuple(ProfileTable.of(each, tables[each.table]) for each in rows.profiles))
 
     def values(self, event: Mapping[str, Any], moment: int) -> list[Any]:
         """What tables know at a moment of the entities that an event is of, in the order of `FeatureRow.profiles`."""

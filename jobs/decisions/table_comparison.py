@@ -66,7 +66,7 @@ def compare(lakehouse: Lakehouse, use_case: UseCase) -> AgainstTables | None:
     if not decided:
         return AgainstTables(pa.table({}), pa.table({}))
     tables = base_tables.tables(lakehouse, rows, versions, min(stamps.values()), LogBefore(stamps))
-    batch = recomputed(rows, tables.events, tables.labels, tables.profiles)
+    batch = recomputed(rows, tables)
     ids = [id for id in decided if id in tables.absorbed.events and id in batch]
     served = {id: dict(zip(rows.computed, decided[id].features, strict=False)) for id in ids}
     differing = {

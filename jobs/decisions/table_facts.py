@@ -21,9 +21,10 @@ from jobs.online.column_type import ColumnType
 from jobs.online.fact_lines import DECIDED, ID, RATIOS, TARGET, FactLines, Layout
 from jobs.online.plan import Event
 from jobs.times import NEVER
-from jobs.use_case import UseCase
 
 Values: TypeAlias = NDArray[Any]
+Named: TypeAlias = tuple[str, str]
+"""Names of the columns of ids and of event times."""
 SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
@@ -46,19 +47,19 @@ class Facts:
     """Columns that hold 1 and 0 for yes and no."""
 
     @classmethod
-    def of(
-        cls, use_case: UseCase, table: pa.Table, types: Mapping[str, ColumnType], least_lag: int | None = None
-    ) -> Facts:
+    def of(cls, named: Named, table: pa.Table, types: Mapping[str, ColumnType], least_lag: int | None = None) -> Facts:
         """
         Args:
+            named: columns of ids and of event times.
             table: as `BaseFacts.of` takes it, in the order in which facts became known.
             types: of the columns to hold.
             least_lag: facts that are known earlier count from so many microseconds after they happened.
         """
-        names = {ID: use_case.event_id} | {name: name for name in types if name in table.column_names}
+        id, event_timestamp = named
+        names = {ID: id} | {name: name for name in types if name in table.column_names}
         happened, known, gone = (
             filled(table.column(name).cast(pa.timestamp("us", "UTC")).cast(pa.int64()), NEVER).copy()
-            for name in (use_case.event_timestamp, "known_at", "superseded_at")
+            for name in (event_timestamp, "known_at", "superseded_at")
         )
         lags = known - happened if least_lag is None else np.maximum(known - happened, least_lag)
         replaced = np.flatnonzero(gone < NEVER)
@@ -68,7 +69,7 @@ class Facts:
             dict(zip(replaced.tolist(), gone[replaced].tolist(), strict=True)),
             _flags(table),
             {
-                name: happened if stored == use_case.event_timestamp else _compact(_values(table.column(stored)))
+                name: happened if stored == event_timestamp else _compact(_values(table.column(stored)))
                 for name, stored in names.items()
             },
             {name: table.column(at).is_valid().to_numpy() for name, at in names.items() if table.column(at).null_count},

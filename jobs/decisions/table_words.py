@@ -1,4 +1,4 @@
-"""What tables say last of the events and labels that loads have brought or changed, or that became known since."""
+"""What tables say last of the facts that loads have brought or changed, or that became known since."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 import pyarrow.compute as pc
 
 from jobs.decisions import base_tables
-from jobs.decisions.feature_row import FeatureRow
-from jobs.decisions.table_facts import Facts
+from jobs.decisions.feature_row import FactColumns, FeatureRow
+from jobs.decisions.log_contents import of_facts
+from jobs.decisions.table_facts import Facts, Named
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.fact_lines import ID
+from jobs.windows import FACT_ID
 
 LOADED_IN = "loaded_in"
 
 
 class Word(NamedTuple):
-    """The last version of an event or a label that was known at a moment."""
+    """The last version of an event, a label or another fact that was known at a moment."""
 
     id: Any
     moment: int
@@ -69,30 +71,47 @@ class TableWords:
         """
         use_case = self.rows.use_case
         table = use_case.events if of == "events" else use_case.labels
-        since = base_tables.reached(use_case, self.now.moment)
-        ids = self._changed(table, since)
+        named, since = (use_case.event_id, use_case.event_timestamp), base_tables.reached(use_case, self.now.moment)
+        ids = self._changed(table, named, since)
         if not ids:
             return
         also = [(use_case.event_id, "in", ids)]
         found = base_tables.read(self.lakehouse, self.rows, of, self.now.versions, since, also)
-        keys = {key: self.rows.events[key] for windows in use_case.windows for key in windows.keys}
-        types = self.rows.events if of == "events" else {**self.rows.labels, **keys}
-        names = [name for name in types if name not in (use_case.event_id, use_case.event_timestamp)]
-        facts = Facts.of(use_case, found.sort_by("known_at"), types)
+        keys = [key for windows in use_case.windows if windows.facts is None for key in windows.keys]
+        types = (
+            self.rows.events if of == "events" else {**self.rows.labels, **{key: self.rows.events[key] for key in keys}}
+        )
+        names = [name for name in types if name not in named]
+        yield from self._words(Facts.of(named, found.sort_by("known_at"), types), names)
+
+    def of_facts(self, facts: FactColumns) -> Iterator[Word]:
+        """The same of facts that are no events."""
+        since = base_tables.reached(self.rows.use_case, self.now.moment)
+        ids = self._changed(facts.table, (facts.id, facts.event), since)
+        if not ids:
+            return
+        versions, also = self.now.versions, [(facts.id, "in", ids)]
+        found = base_tables.read_facts(self.lakehouse, self.rows, facts, versions, since, also)
+        named = FACT_ID, self.rows.use_case.event_timestamp
+        yield from self._words(
+            Facts.of(named, found.sort_by("known_at"), facts.types), self.rows.columns(of_facts(facts.source))
+        )
+
+    def _words(self, facts: Facts, names: list[str]) -> Iterator[Word]:
         for row in _last_rows(facts, self.now.moment):
             yield _word(facts, row, names, self.now.moment)
 
-    def _changed(self, table: str, since: int) -> list[Any]:
+    def _changed(self, table: str, named: Named, since: int) -> list[Any]:
         """Ids of rows that a later load brought or changed, or that became known, or known to be wrong, since."""
-        use_case, version = self.rows.use_case, self.now.versions[table]
+        (id, event_timestamp), version = named, self.now.versions[table]
         # After a table was made anew its loads are numbered from the beginning.
         seen = self.before.loads.get(table, -1)
         seen = seen if seen <= self.now.loads[table] else -1
         moment, first = (datetime.fromtimestamp(at // 1_000_000, UTC) for at in (self.before.moment, since))
-        happened = (use_case.event_timestamp, ">=", first)
+        happened = (event_timestamp, ">=", first)
         changes = ((LOADED_IN, ">", seen), ("known_at", ">", moment), ("superseded_at", ">", moment))
-        found = self.lakehouse.to_arrow(table, version, [use_case.event_id], [[happened, each] for each in changes])
-        ids: list[Any] = pc.unique(found[use_case.event_id]).to_pylist()
+        found = self.lakehouse.to_arrow(table, version, [id], [[happened, each] for each in changes])
+        ids: list[Any] = pc.unique(found[id]).to_pylist()
         return ids
 
 

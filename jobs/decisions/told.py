@@ -20,12 +20,12 @@ from jobs.online.plan import Event
 
 
 class UnknownEvent(EvergreenError, LookupError):
-    """An event that neither the log nor the tables know, or that turned out not to be."""
+    """An event, or another fact, that neither the log nor the tables know, or that turned out not to be."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """An event, or its label, as it is known now."""
+    """An event, its label, or another fact, as it is known now."""
 
     happened: int
     entities: Mapping[str, Any]
@@ -63,7 +63,7 @@ class Standing:
                 happened = fact.time(stamp) if isinstance(fact, EventCame) else fact.happened
                 moment = stamp if isinstance(fact, EventCame) else log_contents.moment_of(stamp, fact)
                 return Told(happened, self.decider.states.entities_of(values), values, moment)
-        return self._of_tables("events")
+        return of_tables(self.decider, "events", self.id)
 
     @property
     def is_withdrawn(self) -> bool:
@@ -79,7 +79,7 @@ class Standing:
                 return Told(fact.happened, fact.entities, fact.values, log_contents.moment_of(stamp, fact))
             if isinstance(fact, FactGone) and fact.of == "labels":
                 return None
-        return self._of_tables("labels")
+        return of_tables(self.decider, "labels", self.id)
 
     def last(self, of: str) -> tuple[int, Telling] | None:
         """What was told last about the event, or about its label, and when the world could first know it."""
@@ -88,15 +88,17 @@ class Standing:
                 return log_contents.moment_of(stamp, fact), fact
         return None
 
-    def _of_tables(self, of: str) -> Told | None:
-        base, rows = self.decider.states.base, self.decider.rows
-        row = base.row_of(of, self.id, max(self.decider.log.now(), base.moment))
-        if row is None:
-            return None
-        facts, names = (base.events, rows.events) if of == "events" else (base.labels, rows.labels)
-        values = {name: facts.value(name, row) for name in names}
-        known = int(facts.happened[row] + facts.lags[row])
-        return Told(int(facts.happened[row]), base.entities_of(of, row), values, known)
+
+def of_tables(decider: Decider, of: str, id: Any) -> Told | None:
+    """A fact of a kind as tables know it now; None: they know none."""
+    base, rows = decider.states.base, decider.rows
+    row = base.row_of(of, id, max(decider.log.now(), base.moment))
+    if row is None:
+        return None
+    facts, names = base.kind(of), rows.columns(of)
+    values = {name: facts.value(name, row) for name in names}
+    known = int(facts.happened[row] + facts.lags[row])
+    return Told(int(facts.happened[row]), base.entities_of(of, row), values, known)
 
 
 def report(decider: Decider, id: Any, values: Mapping[str, Any], reported: int | None = None) -> Record:

@@ -93,6 +93,19 @@ class EntityFacts:
             self._append(event, values, moment)
         self._decided, self._newest = moment, max(self._newest, moment)
 
+    def at(self, moment: int) -> list[Value] | Find:
+        """The features of a target at a moment, or what finds them, where facts of another source are counted.
+
+        The target is no fact itself, so nothing is entered. moment: microseconds since 1970, in any order; of one that
+        is not after all that is known the batch kernel finds them.
+        """
+        self._drop_old(moment)
+        found = None
+        if moment > self._newest and self._are_ratios_added():
+            found = self._scanned_at(moment)
+            found = self._warm({}).at(moment) if found is None else found
+        return whole_history.of_target(self._plan, self._events, moment) if found is None else found
+
     def again(self, id: Any) -> Find:
         """What finds the features that an event had when it was decided, whatever came since.
 
@@ -205,16 +218,17 @@ class EntityFacts:
     def _is_fast(self, event: Event, moment: int) -> bool:
         """Whether the fast path holds: a decision after everything that is known, about no label that came before."""
         is_last = moment > self._newest and moment not in self._odd and event.id not in self._early
-        if not is_last or self._is_beyond:
-            return False
-        if not self._knows_ratios:
+        return is_last and self._are_ratios_added()
+
+    def _are_ratios_added(self) -> bool:
+        """Whether all ratios are known and so small that sums of them are right."""
+        if not self._knows_ratios and not self._is_beyond:
             self._know_ratios()
         return not self._is_beyond
 
     def _fast(self, event: Event, values: dict[str, Any], moment: int) -> list[Value] | None:
         """Enter an event and find its features; None: nothing was entered, and only the kernel adds up right."""
-        if self._quick is not None and self._quick.is_interim and prepared.kernel() is not None:
-            self._quick = None
+        self._end_interim()
         if self._quick is None and (found := self._scanned(event, values, moment)) is not None:
             return found
         quick = self._warm(values)
@@ -231,6 +245,22 @@ class EntityFacts:
         if found is None:
             self._events.drop_last()
         return found
+
+    def _scanned_at(self, moment: int) -> list[Value] | None:
+        """The same of a target that is no fact: what stands in its place lies in the future, where nothing counts."""
+        self._end_interim()
+        scan, nobody = self._plan.scan, self._plan.nobody
+        if self._quick is not None or scan is None or not self._is_scanned():
+            return None
+        self._events.append(nobody.id, moment + 1, moment, nobody.values)
+        found = scan(self._events, self._labels, moment)
+        self._events.drop_last()
+        return found
+
+    def _end_interim(self) -> None:
+        """Let go of what was quick while facts could not be scanned yet."""
+        if self._quick is not None and self._quick.is_interim and prepared.kernel() is not None:
+            self._quick = None
 
     def _is_scanned(self) -> bool:
         """Whether facts are so few, and such, that a pass over them answers."""

@@ -56,10 +56,16 @@ class FastPath:
         return found
 
     def complete(self, moment: int, found: list[Value]) -> list[Value]:
-        """The features of the event that was entered last."""
+        """The features of the event that was entered last, or of a target that enters nothing."""
         self._plan.after(self._series, moment, found)
         del found[self._plan.width :]
         return found
+
+    def at(self, moment: int) -> list[Value]:
+        """The features of a target that is no fact itself."""
+        found: list[Value] = [None] * (self._plan.width + len(self._plan.features.ratios))
+        self._plan.before(self._series, moment, found)
+        return self.complete(moment, found)
 
     def add_label(self, label: Event, values: dict[str, Any]) -> None:
         """Insert a label that became known last."""

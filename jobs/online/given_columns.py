@@ -11,7 +11,9 @@ class GivenColumns:
     """What the events of some plans must be like."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        """plans: of one use case, so that ids and columns have one type in all of them."""
+        """plans: of one use case, so that ids and columns have one type in all of them; those that count the facts of
+        another source read nothing of events."""
+        plans = [plan for plan in plans if plan.features.facts is None]
         columns: dict[str, Given] = {}
         for name, type, largest in (column for plan in plans for column in plan.given["events"]):
             columns[name] = name, type, min(largest, columns[name][2] if name in columns else inf)

@@ -20,7 +20,7 @@ from jobs.online.scanning.scan import Scan
 from jobs.online.selections import Comparison, Selection, selection
 from jobs.online.series import Contents
 from jobs.window_lengths import Trend, Window
-from jobs.windows import Aggregate, Feature, Ratio, WindowFeatures
+from jobs.windows import FACT_ID, Aggregate, Feature, Ratio, WindowFeatures
 
 _CODES = {"float64": "d", "int64": "q", "bool": "q", "string": ""}
 _SUMMED = ("sum", "mean", "std")
@@ -31,6 +31,7 @@ _FAR = 2**61
 """Microseconds from 1970, in 73,000 years: sums of times fit into 64 bits."""
 SUM, SQUARE = 1e290, 1e140
 """Sums of numbers, and products of sums of squares of numbers, are far from overflow up to these."""
+_ANY: dict[str, Any] = {"float64": 0.0, "int64": 0, "bool": False, "string": ""}
 
 
 Given: TypeAlias = tuple[str, ColumnType, float]
@@ -38,7 +39,7 @@ Given: TypeAlias = tuple[str, ColumnType, float]
 
 
 class Event(NamedTuple):
-    """An event or a label of one: its id, its event time in microseconds since 1970, and the columns that are read."""
+    """An event, a label of one, or another fact: id, event time in microseconds since 1970, and the columns read."""
 
     id: Any
     happened: int
@@ -51,7 +52,7 @@ class Plan:
 
     features: WindowFeatures
     events: dict[str, ColumnType]
-    """The columns of events that are kept, ratios last."""
+    """The columns of events that are kept, ratios last; of the facts of another source, where these count instead."""
     labels: dict[str, ColumnType]
     id: ColumnType
     bounds: dict[str, dict[str, float]]
@@ -78,15 +79,20 @@ class Plan:
     ) -> "Plan":
         """events, labels: types of the columns that the features read, and of the event's id.
 
-        Raises Invalid for a column without a type, or of a type that its function cannot use, and for facts of another
-        source, which no event of the log brings.
+        Features that count the facts of another source read these as events, whose id is `FACT_ID`.
+        Raises Invalid for a column without a type, or of a type that its function cannot use.
         """
-        if features.facts is not None:
-            raise Invalid(
-                f"{features.name}: expected window features of the events, found such of {features.facts}, which are "
-                "computed by nightly runs alone; decide by nightly predictions, or leave these features out"
-            )
         return _Compiler(features, events, labels or {}).plan()
+
+    @cached_property
+    def counted(self) -> WindowFeatures:
+        """The same of what is counted, as if each fact were a target too."""
+        return _counted(self.features)
+
+    @cached_property
+    def nobody(self) -> Event:
+        """Any id and columns that a line can hold."""
+        return Event(_ANY[self.id.kind], 0, {name: _ANY[type.kind] for name, type in self.events.items()})
 
     @cached_property
     def event_layout(self) -> Layout:
@@ -106,13 +112,13 @@ class Plan:
         """The same of entities whose facts have no nulls in the columns that come with them."""
         given = ({name: type._replace(nullable=False) for name, type, _ in self.given[of]} for of in self.given)
         events, labels = given
-        return Plan.of(self.features, {**events, self.features.id: self.id}, labels)
+        return Plan.of(self.features, {**events, self.counted.id: self.id}, labels)
 
     @cached_property
     def scan(self) -> Scan | None:
         """What finds the features of entities with few facts; None: of these no pass over numbers alone does."""
         source = Source(
-            self.features, {"events": self.events, "labels": self.labels},
+            self.counted, {"events": self.events, "labels": self.labels},
             {"events": self.event_layout, "labels": self.label_layout}, self.selections, self.contents, self.takers,
             self.bounds["events"],
         )  # fmt: skip
@@ -141,7 +147,7 @@ class Plan:
 
     def checked(self, of: str, fact: Event) -> dict[str, Any]:
         """The columns of an event or a label as they are held. Raises Invalid for values that cannot be held."""
-        return held_columns((self.features.id, self.id), self.given[of], fact)
+        return held_columns((self.counted.id, self.id), self.given[of], fact)
 
     @cached_property
     def levels_read_labels(self) -> bool:
@@ -168,14 +174,14 @@ class _Compiler:
     def __init__(
         self, features: WindowFeatures, events: Mapping[str, ColumnType], labels: Mapping[str, ColumnType]
     ) -> None:
-        self.features = features
+        self.features, counted = features, _counted(features)
         self.types = {
-            "events": {name: _typed(events, name) for name in features.event_columns},
+            "events": {name: _typed(events, name) for name in counted.event_columns},
             "labels": {name: _typed(labels, name) for name in features.label_columns},
         }
         self.bounds: dict[str, dict[str, float]] = {"events": {}, "labels": {}}
         self.types["events"] |= {ratio.name: ColumnType("float64") for ratio in features.ratios}
-        self.id = _typed(events, features.id)
+        self.id = _typed(events, counted.id)
         self.selections: dict[Selection, int] = {}
         self.contents: list[Contents] = []
         self.before, self.after = Evaluation(), Evaluation()
@@ -272,6 +278,10 @@ class _Compiler:
                 known = [number for number, ratio in enumerate(self.features.ratios, 1) if ratio.name in read]
                 waiting[max(known, default=0)].append(at)
         return tuple(map(tuple, waiting))
+
+
+def _counted(features: WindowFeatures) -> WindowFeatures:
+    return features if features.facts is None else replace(features, facts=None, id=FACT_ID)
 
 
 def _of_values(to: Evaluation, of: Range, feature: Feature, empty: str) -> str:

@@ -59,13 +59,28 @@ def of_nobody(plan: Plan, event: Event, moment: int) -> Find:
     return found
 
 
+def of_target(plan: Plan, facts: FactLines, moment: int) -> Find:
+    """What finds the features of a target at a moment that is no fact itself, of facts as they are now."""
+    counted, _ = columns(plan, facts, FactLines(plan.label_layout))
+    time = pa.array([moment]).cast(_INSTANT)
+    target: dict[str, Any] = dict.fromkeys((plan.features.id, *plan.features.keys), pa.array([0]))
+    target |= {plan.features.event_timestamp: time, "known_at": time, "superseded_at": pa.nulls(1, _INSTANT)}
+    target["is_target"] = pa.array([True])
+
+    def found() -> list[Value]:
+        table = compute(plan.features, pa.table(target), None, pa.table(counted).drop_columns(["is_target"]))
+        return [table.column(name)[0].as_py() for name in plan.features.names]
+
+    return found
+
+
 def ratios(plan: Plan, events: FactLines, labels: FactLines) -> list[Floats]:
     """Of each ratio the values of all events, as far as they were known at the moment of each; null is NaN."""
     facts, reports = columns(plan, events, labels)
     given = pa.table(facts)
-    reports = reports if reports is None else known_after_events(plan.features, given, reports)
+    reports = reports if reports is None else known_after_events(plan.counted, given, reports)
     names = [ratio.name for ratio in plan.features.ratios]
-    table = with_ratios(plan.features, given, reports)
+    table = with_ratios(plan.counted, given, reports)
     return [filled(table.column(name).cast(pa.float64()), np.nan) for name in names]
 
 
@@ -92,7 +107,7 @@ def _facts(plan: Plan, lines: FactLines, kinds: Mapping[str, Kind], entities: In
     gone = lines.gone()
     # Of several keys one says which entity it is.
     facts: dict[str, Any] = dict.fromkeys(plan.features.keys, pa.array(np.zeros(len(lines), np.int64)))
-    facts |= {plan.features.keys[0]: pa.array(entities), plan.features.id: _arrow(lines, ID, plan.id.kind)}
+    facts |= {plan.features.keys[0]: pa.array(entities), plan.counted.id: _arrow(lines, ID, plan.id.kind)}
     facts |= {name: _arrow(lines, name, kind) for name, kind in kinds.items()}
     return facts | {
         plan.features.event_timestamp: pa.array(happened).cast(_INSTANT),

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.event_schema import kind_of, needed_columns
+from jobs.decisions.fact_schema import fact_schema
 from jobs.decisions.feature_row import FactColumns, FeatureRow, ProfileColumns
 from jobs.decisions.log_before import Absorbed, LogBefore, ToldBefore
 from jobs.decisions.log_contents import of_facts
@@ -87,7 +88,8 @@ def _facts(
     _expect(mart.table, held, needed)
     types = {FACT_ID: ColumnType(kind_of(mart.id, held.field(mart.id).type), nullable=False)}
     types |= _types(mart.table, held, [*keys, *read])
-    return FactColumns(source, mart.table, mart.id, mart.event_timestamp, keys, types)
+    schema = fact_schema(use_case.source(source), held, types)
+    return FactColumns(source, mart.table, mart.id, mart.event_timestamp, keys, types, schema)
 
 
 def _types(table: str, held: pa.Schema, names: Iterable[str]) -> dict[str, ColumnType]:

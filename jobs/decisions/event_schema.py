@@ -82,6 +82,14 @@ class EventSchema:
                 values[name] = None
         return Given(values.pop(self.id), values.pop(self.time), values)
 
+    def typed_id(self, text: str) -> Any:
+        """The id of an event as a path has it. Raises Invalid if it cannot be one."""
+        read = self.asked[self.id].read
+        try:
+            return read(int(text))
+        except (ValueError, Invalid):
+            return read(text)
+
     def columns(self, came: EventCame | VersionCame) -> dict[str, Any]:
         """All columns of an event that came, or of a version of one: tables have those that functions make already."""
         is_of_tables = isinstance(came, VersionCame) and came.known is not None

@@ -12,7 +12,7 @@ from math import nan
 from operator import itemgetter
 from typing import Any
 
-from jobs.decisions.event_schema import column_types, needed_columns
+from jobs.decisions.event_schema import EventSchema, column_types, needed_columns
 from jobs.decisions.log_contents import of_facts
 from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType
@@ -59,6 +59,8 @@ class FactColumns:
     """Columns that name the entities of window features that count them."""
     types: Mapping[str, ColumnType]
     """Of `FACT_ID`, the keys, and the columns that windows read."""
+    schema: EventSchema
+    """What a client sends of one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,10 +49,3 @@ class LabelSchema:
         values = {name: read(given[name]) for name, (_, read) in self.asked.items()}
         reported = given.get(REPORTED_AT)
         return self._read_id(given[self.id_column]), values, None if reported is None else self._read_time(reported)
-
-    def id(self, text: str) -> Any:
-        """The id of an event as a path has it. Raises Invalid if it cannot be one."""
-        try:
-            return self._read_id(int(text))
-        except (ValueError, Invalid):
-            return self._read_id(text)

@@ -12,6 +12,7 @@ import msgspec
 
 from jobs.decisions import log_contents
 from jobs.decisions.decider import Decider
+from jobs.decisions.event_schema import Given
 from jobs.decisions.feature_row import FactColumns
 from jobs.decisions.log_contents import FactCame, FactGone, of_facts
 from jobs.decisions.told import Told, UnknownEvent, of_tables
@@ -56,6 +57,16 @@ def put(decider: Decider, came: FactCame) -> int:
         return decider.tell(told).stamp
 
 
+def put_given(decider: Decider, source: str, given: Given) -> int:
+    """The same as a client sent it; without a time it happened when that is known, or now."""
+    with decider.turn:
+        happened = given.happened
+        if happened is None:
+            before = known(decider, columns_of(decider, source), given.id)
+            happened = decider.log.now() if before is None else before.happened
+        return put(decider, FactCame(source, given.id, happened, given.values))
+
+
 def withdraw(decider: Decider, source: str, id: Any, known_at: int | None = None) -> Record:
     """A fact turned out not to be.
 
@@ -68,9 +79,7 @@ def withdraw(decider: Decider, source: str, id: Any, known_at: int | None = None
         facts = columns_of(decider, source)
         now = known(decider, facts, id)
         if now is None:
-            raise UnknownEvent(
-                f"{source} {id!r}: expected one that is known here, found none; there is nothing to withdraw"
-            )
+            raise UnknownEvent(f"{source} {id!r}: expected one that is known, found none; there is nothing to withdraw")
         return decider.tell(FactGone(id, of_facts(source), dict(now.entities), known_at))
 
 

@@ -38,16 +38,19 @@ def _of_one(decider: Decider, number: int, key: Any) -> dict[str, Any] | None:
         facts = decider.states.peek(number, (key,))
         if facts is None:
             return None
-        counts = facts.counts()
+        counts, counted = facts.counts(), plan.features.facts
         events, labels = facts.latest("events", LATEST), facts.latest("labels", LATEST)
-        decided = next((d for d in (decider.decided(fact["id"]) for fact in events) if d is not None), None)
+        # An event of the same id as a fact of another source is another thing.
+        ids = [fact["id"] for fact in events] if counted is None else []
+        decided = next((d for d in map(decider.decided, ids) if d is not None), None)
     texts = meanings(decider.rows)
     features = {} if decided is None else dict(zip(decider.rows.computed, decided.features, strict=False))
     return {
         "entity": plan.features.keys[0],
         "meaning": column_meaning(decider.rows.use_case, plan.features.keys[0]).sentence,
         "id": key,
-        "facts": counts,
+        "of": counted or "events",
+        "facts": counts if counted is None else {counted: counts["events"]},
         "latest_events": [_shown(fact) for fact in events],
         "latest_labels": [_shown(fact) for fact in labels],
         "last_decided_at": None if decided is None else moment(decided.decided_at),

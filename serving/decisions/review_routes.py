@@ -52,7 +52,7 @@ class ReviewRoutes:
         content = object_of(decoded(await read_body(request.scope, request.receive, self._limits), LIMITS), "verdict")
         verdict, name = _verdict(content)
         reviewer = _reviewer(request, name)
-        id = known(lambda: service.labels.id(request.path_params["id"]))
+        id = known(lambda: service.decider.schema.typed_id(request.path_params["id"]))
         judged = known(lambda: service.reviews.judge(id, verdict, reviewer))
         if judged.is_new:
             VERDICTS.labels(service.use_case.name, verdict).inc()

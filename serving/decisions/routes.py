@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from jobs.decisions import told
-from jobs.decisions.event_schema import Given
-from jobs.decisions.log_contents import Decided, EventCame
+from jobs.decisions import other_facts, told
+from jobs.decisions.decider import Decider
+from jobs.decisions.event_schema import EventSchema, Given
+from jobs.decisions.log_contents import Decided, EventCame, FactCame
 from jobs.decisions.reasons import Reason
 from jobs.decisions.told import UnknownEvent
 from jobs.errors import Invalid
@@ -46,6 +47,8 @@ class DecisionRoutes:
             ("POST", "/events", self.correct),
             ("DELETE", "/events/{id:path}", self.withdraw),
             ("DELETE", "/labels/{id:path}", self.withdraw),
+            ("POST", "/facts/{source}", self.put_fact),
+            ("DELETE", "/facts/{source}/{id:path}", self.withdraw_fact),
             ("GET", "/entities/{id:path}", self.entity),
         ]
         return [Route(PLACE + path, with_refusals(handler), methods=[method]) for method, path, handler in found]
@@ -73,9 +76,28 @@ class DecisionRoutes:
     async def withdraw(self, request: Request) -> Response:
         service = self.service(request)
         of = "labels" if "/labels/" in request.url.path else "events"
-        id = known(lambda: service.labels.id(request.path_params["id"]))
+        id = known(lambda: service.decider.schema.typed_id(request.path_params["id"]))
         record = known(lambda: told.withdraw(service.decider, of, id))
         return json_answer({service.decider.schema.id: id, "known_at": moment(record.stamp)})
+
+    async def put_fact(self, request: Request) -> Response:
+        """A fact that is no event, or a list of them, of which none is kept if one cannot be read."""
+        decider = self.service(request).decider
+        source, schema = _facts_of(decider, request)
+        content = decoded(await read_body(request.scope, request.receive, self._limits), LIMITS)
+        several = content if isinstance(content, list) else [content]
+        if not 1 <= len(several) <= MOST_EVENTS:
+            raise bad(f"facts: expected 1 to {MOST_EVENTS:,} of them, found {len(several):,}; send them in parts")
+        facts = [_fact(decider, source, schema, each) for each in several]
+        answers = [_known_fact(decider, source, schema, each) for each in facts]
+        return json_answer(answers if isinstance(content, list) else answers[0])
+
+    async def withdraw_fact(self, request: Request) -> Response:
+        decider = self.service(request).decider
+        source, schema = _facts_of(decider, request)
+        id = known(lambda: schema.typed_id(request.path_params["id"]))
+        record = known(lambda: other_facts.withdraw(decider, source, id))
+        return json_answer({schema.id: id, "known_at": moment(record.stamp)})
 
     async def entity(self, request: Request) -> Response:
         service = self.service(request)
@@ -140,6 +162,27 @@ def _read(service: DecisionService, number: int, content: object) -> Given:
     except (Refusal, Invalid) as refused:
         raise bad(f"event {number} of the list: {refused}; none of the list was decided") from None
     return given
+
+
+def _facts_of(decider: Decider, request: Request) -> tuple[str, EventSchema]:
+    """The source in a path, and what its facts are like. Raises Refusal (404) if nothing counts them."""
+    name, counted = request.path_params["source"], {each.source: each.schema for each in decider.rows.facts}
+    if name not in counted:
+        raise Refusal(404, f"facts {name[:80]!r}: expected one of {sorted(counted)}; send the facts of one of these")
+    return name, counted[name]
+
+
+def _fact(decider: Decider, source: str, schema: EventSchema, content: object) -> Given:
+    """A fact of a request. Raises Refusal (400) for one that cannot be held."""
+    given = known(lambda: schema.read(content))
+    came = FactCame(source, given.id, given.happened or 0, given.values)
+    known(lambda: decider.states.checked(decider.states.change(0, came)))
+    return given  # type: ignore[no-any-return]
+
+
+def _known_fact(decider: Decider, source: str, schema: EventSchema, given: Given) -> dict[str, Any]:
+    since = known(lambda: other_facts.put_given(decider, source, given))
+    return {schema.id: given.id, "known_at": moment(since)}
 
 
 def object_of(content: object, what: str) -> dict[str, Any]:

@@ -107,6 +107,7 @@ def schemas() -> dict[str, Schema]:
     texts: dict[str, Schema] = {name: {"type": "string"} for name in ("entity", "meaning")}
     facts: Schema = {"type": "array", "items": {"type": "object"}}
     features: Schema = {"type": "object", "properties": {"meaning": {"type": "string"}, "value": {}}}
+    texts["of"] = {"type": "string", "description": "What is counted of it: events, or the facts of another source."}
     entity = texts | {
         "id": {"type": ["string", "integer"]}, "facts": {"type": "object"}, "latest_events": facts,
         "latest_labels": facts, "last_decided_at": {"anyOf": [MOMENT, {"type": "null"}]},

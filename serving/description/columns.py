@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
 import msgspec
 
-from jobs.data_dictionary.event_columns import column_meaning
+from jobs.data_dictionary.event_columns import column_meaning, source_column
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.feature_row import FactColumns
 from jobs.decisions.given_values import LONGEST_IDENTIFIER, LONGEST_TEXT, Form, form_of
 from jobs.decisions.label_schema import REPORTED_AT
 from jobs.ingest.identifier_text import BLANKS, NULL_WORDS
@@ -41,11 +44,21 @@ class DescribedColumn(msgspec.Struct, omit_defaults=True):
 def event_columns(service: DecisionService) -> list[DescribedColumn]:
     """What an event has, the required columns first."""
     schema, use_case = service.decider.schema, service.use_case
+    return _asked(schema, lambda column: column_meaning(use_case, column.name).sentence, _largest(service, None))
+
+
+def fact_columns(service: DecisionService, facts: FactColumns) -> list[DescribedColumn]:
+    """What a fact has that is no event, the required columns first."""
+    source = service.use_case.source(facts.source)
+    return _asked(facts.schema, lambda column: source_column(source, column).sentence, _largest(service, source.name))
+
+
+def _asked(schema: EventSchema, says: Callable[[Column], str], largest: Mapping[str, float]) -> list[DescribedColumn]:
+    """says: what a column means. largest: numbers that columns may have, either side of 0."""
     found = [
-        DescribedColumn.of(asked.column, asked.form, column_meaning(use_case, name).sentence, asked.is_required)
-        for name, asked in schema.asked.items()
+        DescribedColumn.of(asked.column, asked.form, says(asked.column), asked.is_required)
+        for asked in schema.asked.values()
     ]
-    largest = _largest(service)
     for column in found:
         if column.name == schema.time:
             column.meaning += " Without it: now."
@@ -55,11 +68,14 @@ def event_columns(service: DecisionService) -> list[DescribedColumn]:
     return sorted(found, key=lambda column: (column.name != schema.id, not column.required))
 
 
-def _largest(service: DecisionService) -> dict[str, float]:
-    """The largest number, either side of 0, of which windows make exact sums; inf: there is no such bound."""
+def _largest(service: DecisionService, source: str | None) -> dict[str, float]:
+    """The largest number, either side of 0, of which windows make exact sums; inf: there is no such bound.
+
+    source: of the facts that they count; None: of events.
+    """
     found: dict[str, float] = {}
     for plan in service.decider.rows.plans:
-        for name, _, largest in plan.given["events"]:
+        for name, _, largest in plan.given["events"] if plan.features.facts == source else ():
             found[name] = min(found.get(name, inf), largest)
     return found
 

@@ -11,6 +11,7 @@ from serving.description import answers
 from serving.description.answers import BODY_ERRORS, errors, well
 from serving.description.columns import Schema, event_columns, label_columns, object_of
 from serving.description.examples import Examples
+from serving.description.fact_paths import fact_paths, fact_schemas
 from serving.description.operations import body_of, flag, id_in_path, id_of_event, kept, operation, ref
 from serving.description.overview import lookups
 from serving.description.review_paths import review_paths, review_schemas
@@ -29,6 +30,7 @@ def decision_paths(service: DecisionService, shown: Examples) -> Paths:
         f"{place}/labels/{{id}}": {"delete": _withdraw(service, shown, "labels", "A report was wrong")},
         f"{place}/events": {"post": _correct(service, shown)},
         f"{place}/events/{{id}}": {"delete": _withdraw(service, shown, "events", "An event turned out not to be")},
+        **fact_paths(service, shown),
     }
 
 
@@ -41,6 +43,7 @@ def decision_schemas(service: DecisionService) -> dict[str, Schema]:
         f"{name}.Decision": answers.decision(service),
         f"{name}.Undecided": answers.undecided(service),
         f"{name}.Kept": answers.kept(service),
+        **fact_schemas(service),
         **review_schemas(service),
     }
 

@@ -1,4 +1,4 @@
-"""Examples of requests that can be sent as they are: an event, and a report about it."""
+"""Examples of requests that can be sent as they are: an event, a report about it, and other facts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from jobs.decisions.event_schema import EventSchema
+from jobs.decisions.log_contents import of_facts
 from jobs.decisions.table_facts import Facts
 from serving.decisions.answers import moment
 from serving.decisions.service import DecisionService
-from serving.description.columns import DescribedColumn, event_columns, label_columns
+from serving.description.columns import DescribedColumn, event_columns, fact_columns, label_columns
 
 FIRST_ID = 900_000_000_000_000
 """Ids of examples that are integers are larger, and below what JavaScript holds exactly."""
@@ -20,10 +22,11 @@ Example = dict[str, Any]
 
 
 class Examples(NamedTuple):
-    """One event, and a report about it, as a client sends them."""
+    """One event, a report about it, and a fact of each source of other facts, as a client sends them."""
 
     event: Example
     label: Example
+    facts: dict[str, Example]
 
 
 def examples(service: DecisionService, like_tables: bool) -> Examples:
@@ -33,12 +36,26 @@ def examples(service: DecisionService, like_tables: bool) -> Examples:
             The event's id follows from the rest, so that it can be sent repeatedly.
     """
     schema, base = service.decider.schema, service.decider.states.base
-    columns = [column for column in event_columns(service) if column.name not in (schema.id, schema.time)]
-    event = _values(columns, base.events if like_tables else None)
-    number = zlib.crc32(msgspec.json.encode(event))
-    id = {schema.id: f"example-{number}" if schema.asked[schema.id].form == "identifier" else FIRST_ID + number}
+    event = _example(schema, event_columns(service), base.events if like_tables else None)
     columns = [column for column in label_columns(service) if column.required and column.name != schema.id]
-    return Examples({**id, **event}, {**id, **_values(columns, base.labels if like_tables else None)})
+    label = {schema.id: event[schema.id], **_values(columns, base.labels if like_tables else None)}
+    facts = {
+        each.source: _example(
+            each.schema, fact_columns(service, each), base.kind(of_facts(each.source)) if like_tables else None
+        )
+        for each in service.decider.rows.facts
+    }
+    return Examples(event, label, facts)
+
+
+def _example(schema: EventSchema, described: list[DescribedColumn], facts: Facts | None) -> Example:
+    columns = [column for column in described if column.name not in (schema.id, schema.time)]
+    found = _values(columns, facts)
+    number = zlib.crc32(msgspec.json.encode(found))
+    return {
+        schema.id: f"example-{number}" if schema.asked[schema.id].form == "identifier" else FIRST_ID + number,
+        **found,
+    }
 
 
 def _values(columns: list[DescribedColumn], facts: Facts | None) -> Example:

@@ -209,12 +209,13 @@ async function lookUp(submitted) {
 function known(entity) {
   const parts = [make("h3", {}, `${entity.entity} ${named(entity.id)}`), make("p", {class: "muted"},
     `${entity.meaning} Known facts: ${Object.entries(entity.facts).map(([of, count]) => `${of} ${shortly(count)}`).join(", ")}.`)];
-  for (const [title, rows] of [["Latest events", entity.latest_events], ["Latest reports", entity.latest_labels]]) {
+  for (const [title, rows] of [[`Latest ${entity.of}`, entity.latest_events], ["Latest reports", entity.latest_labels]]) {
     if (!rows.length) continue;
     const heads = [...new Set(rows.flatMap(Object.keys))];
     parts.push(make("h3", {}, title), make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": title},
       table(heads, rows.map(row => heads.map(head => /(^|_)id$/.test(head) ? named(row[head]) : row[head] ?? null)))));
   }
+  if (entity.of !== "events") return parts;
   const rows = Object.entries(entity.features).map(([name, each]) => [name, each.value, each.meaning]);
   parts.push(make("h3", {}, "Features"), rows.length
     ? make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Features of the entity"},

@@ -38,20 +38,20 @@ _INSTANT = pa.timestamp("us", "UTC")
 
 def current_versions(lakehouse: Lakehouse, use_case: UseCase) -> dict[str, int]:
     """Latest versions of the tables of events, labels, other facts and profiles. Raises Invalid if there are none."""
-    others = [mart.table for mart in _fact_marts(use_case).values()]
-    others += [use_case.profile_table(profile) for profile in use_case.profiles]
-    return versions_of(lakehouse, use_case, others)
+    profiles = [use_case.profile_table(profile) for profile in use_case.profiles]
+    return versions_of(lakehouse, use_case, profiles)
 
 
-def versions_of(lakehouse: Lakehouse, use_case: UseCase, others: Sequence[str] = ()) -> dict[str, int]:
-    """Latest versions of the tables of events and labels, and others. Raises Invalid if there are none."""
-    found = lakehouse.versions([use_case.events, use_case.labels, *others])
+def versions_of(lakehouse: Lakehouse, use_case: UseCase, profiles: Sequence[str] = ()) -> dict[str, int]:
+    """Latest versions of the tables of all facts, and of some profiles. Raises Invalid if there are none."""
+    others = [mart.table for mart in fact_marts(use_case).values()]
+    found = lakehouse.versions([use_case.events, use_case.labels, *others, *profiles])
     if missing := [table for table, version in found.items() if version is None]:
         raise Invalid(f"{use_case.name}: expected the tables {missing}, found none; run `evergreen run`")
     return {table: version for table, version in found.items() if version is not None}
 
 
-def _fact_marts(use_case: UseCase) -> dict[str, FactMart]:
+def fact_marts(use_case: UseCase) -> dict[str, FactMart]:
     """By source the tables of facts that window features count and that are no events."""
     found = {windows.facts: use_case.fact_mart(windows) for windows in use_case.windows}
     return {source: mart for source, mart in found.items() if source is not None and mart is not None}
@@ -60,7 +60,7 @@ def _fact_marts(use_case: UseCase) -> dict[str, FactMart]:
 def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int]) -> FeatureRow:
     """How rows of features are made, by the types that tables have.
 
-    Raises Invalid if a table lacks a column, or window features count facts whose table is none of these.
+    Raises Invalid if a table lacks a column.
     """
     events = lakehouse.schema(use_case.events, versions[use_case.events])
     labels = lakehouse.schema(use_case.labels, versions[use_case.labels])
@@ -69,18 +69,13 @@ def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, 
     # Streams stand on no profiles, nor do servers that began before one was declared.
     there = [profile for profile in use_case.profiles if use_case.profile_table(profile) in versions]
     profiles = tuple(_profile(lakehouse, use_case, profile, versions) for profile in there)
-    facts = tuple(_facts(lakehouse, use_case, source, mart, versions) for source, mart in _fact_marts(use_case).items())
+    facts = tuple(_facts(lakehouse, use_case, source, mart, versions) for source, mart in fact_marts(use_case).items())
     return FeatureRow.of(use_case, events, types, profiles, facts)
 
 
 def _facts(
     lakehouse: Lakehouse, use_case: UseCase, source: str, mart: FactMart, versions: Mapping[str, int]
 ) -> FactColumns:
-    if mart.table not in versions:
-        raise Invalid(
-            f"{use_case.name}: expected window features of the events, found such of {source}, which only nightly runs "
-            "and the decision service count; leave them out, or decide by these"
-        )
     held, windows = lakehouse.schema(mart.table, versions[mart.table]), use_case.windows
     keys = tuple(dict.fromkeys(key for each in windows if each.facts == source for key in each.keys))
     read = dict.fromkeys(name for each in windows if each.facts == source for name in each.fact_columns)

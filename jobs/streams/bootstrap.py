@@ -32,6 +32,7 @@ from jobs.streams.intake import KIND
 from jobs.streams.known_rows import DELETION, NEW, VERSION
 from jobs.times import NEVER, microseconds, moment_of
 from jobs.use_case import Source, UseCase
+from jobs.windows import FACT_ID
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class Bootstrap:
         """How rows of features are made, and what marts say before `start`."""
         rows = base_tables.feature_row(self.lakehouse, self.use_case, self.versions)
         found = base_tables.tables(self.lakehouse, rows, self.versions, self.start - 1, LogBefore())
-        marts = {"events": found.events, "labels": found.labels}
-        for of, source in zip(marts, self.facts.sources, strict=False):
-            marts[of] = self._before(marts[of], source)
-        return rows, base_tables.Tables(marts["events"], marts["labels"], found.absorbed)
+        labels, reports = found.labels, self.facts.reports
+        return rows, replace(
+            found, events=self._before(found.events, self.facts.events, self.use_case.event_id),
+            labels=labels if reports is None else self._before(labels, reports, self.use_case.event_id),
+            others={each.name: self._before(found.others[each.name], each, FACT_ID) for each in self.facts.others},
+        )  # fmt: skip
 
     def features(self, journal: Path) -> StreamFeatures:
         """The state before `start`."""
@@ -105,31 +108,32 @@ class Bootstrap:
 
     def _first_lacking(self, source: Source) -> int | None:
         """The first stamp of rows that came over the topic and that the mart lacks."""
-        events = source is self.facts.events
-        mart = self.use_case.events if events else self.use_case.labels
+        mart, id = self.facts.mart(source), self.facts.id(source)
         came = self.came.get(source.name)
         if came is None:
             return None
-        known = self._moments(mart, KNOWN_AT).cast({KNOWN_AT: came.schema[KNOWN_AT]})
+        known = self._moments(mart, id, KNOWN_AT).cast({KNOWN_AT: came.schema[KNOWN_AT]})
         if DELETED in self.lakehouse.schema(self.use_case.raw_table(source)).names:
             # Marts have a deletion where a version ends.
-            ends = self._moments(mart, "superseded_at").rename({"superseded_at": KNOWN_AT})
+            ends = self._moments(mart, id, "superseded_at").rename({"superseded_at": KNOWN_AT})
             known = pl.concat([known, ends.cast({KNOWN_AT: came.schema[KNOWN_AT]})])
         key = source.key[0]
-        first = came.join(known, left_on=[key, KNOWN_AT], right_on=[self.use_case.event_id, KNOWN_AT], how="anti")
+        first = came.join(known, left_on=[key, KNOWN_AT], right_on=[id, KNOWN_AT], how="anti")
         least = first[KNOWN_AT].min()
         return None if least is None else microseconds(least)  # type: ignore[arg-type]
 
-    def _moments(self, mart: str, column: str) -> pl.DataFrame:
-        return pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [self.use_case.event_id, column]))
+    def _moments(self, mart: str, id: str, column: str) -> pl.DataFrame:
+        return pl.DataFrame(self.lakehouse.to_arrow(mart, self.versions[mart], [id, column]))
 
-    def _before(self, mart: pa.Table, source: Source) -> pa.Table:
-        """The rows of a mart less those that raw rows from `start` on tell."""
+    def _before(self, mart: pa.Table, source: Source, id: str) -> pa.Table:
+        """The rows of a mart less those that raw rows from `start` on tell.
+
+        id: column of the ids.
+        """
         came = self.came.get(source.name)
         if came is None:
             return mart
         later = came.filter(pl.col(KNOWN_AT) >= moment_of(self.start))
-        id = self.use_case.event_id
         marked = pl.DataFrame({"id": pl.from_arrow(mart.column(id)), "at": pl.from_arrow(mart.column(KNOWN_AT))})
         later = later.rename({source.key[0]: "id", KNOWN_AT: "at"}).with_columns(pl.lit(True).alias("later"))
         is_later = marked.with_columns(pl.col("at").cast(later.schema["at"])).join(

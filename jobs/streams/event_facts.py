@@ -1,18 +1,19 @@
-"""Rows that came over topics as facts of the evaluator: events, corrections of events, labels, and what is no more, one
-after another.
+"""Rows that came over topics as facts of the evaluator: events, corrections of events, labels, facts of other sources,
+and what is no more, one after another.
 
 What an evaluator makes of facts belongs in `jobs.decisions.entity_states`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
 
 from jobs.decisions.event_schema import EventSchema, event_source
+from jobs.decisions.log_contents import of_facts
 from jobs.errors import Invalid
 from jobs.ingest.readers import KNOWN_AT
 from jobs.streams.intake import KIND
@@ -36,14 +37,24 @@ class Came(NamedTuple):
     is_first: bool
 
 
+class Other(NamedTuple):
+    """A fact that is no event, or a version of one."""
+
+    source: str
+    id: Any
+    happened: int
+    values: dict[str, Any]
+
+
 class Gone(NamedTuple):
-    """An event, or the report about it, that is no more."""
+    """An event, the report about it, or another fact, that is no more."""
 
     id: Any
-    of: Literal["events", "labels"]
+    of: str
+    """`events`, `labels`, or `of_facts` of a source."""
 
 
-Told: TypeAlias = Came | Report | Gone
+Told: TypeAlias = Came | Report | Other | Gone
 """What a row says."""
 
 
@@ -64,7 +75,29 @@ class EventFacts:
 
     @property
     def sources(self) -> list[Source]:
-        return [self.events, *([self.reports] if self.reports else [])]
+        return [self.events, *([self.reports] if self.reports else []), *self.others]
+
+    @property
+    def others(self) -> list[Source]:
+        """Sources of facts that windows count and that are no events."""
+        named = dict.fromkeys(windows.facts for windows in self.use_case.windows)
+        return [self.use_case.source(name) for name in named if name is not None]
+
+    def kind(self, source: Source) -> str:
+        """What rows of a source are: `events`, `labels`, or `of_facts` of it."""
+        if source.name in (each.name for each in self.others):
+            return of_facts(source.name)
+        return "events" if source is self.events else "labels"
+
+    def id(self, source: Source) -> str:
+        """The column of ids in the mart of a source's rows."""
+        return source.key[0] if self.kind(source) == of_facts(source.name) else self.use_case.event_id
+
+    def mart(self, source: Source) -> str:
+        """The table of the versions of a source's rows."""
+        if self.kind(source) == of_facts(source.name):
+            return self.use_case.mart(source.name)
+        return self.use_case.events if source is self.events else self.use_case.labels
 
     def check(self) -> None:
         """Raises Invalid if features cannot be computed as events come, with what to declare."""
@@ -74,6 +107,13 @@ class EventFacts:
                 f"{self.use_case.name}: expected functions that make the columns {missing} of events, which SQL makes "
                 "alone, found none; declare them in `computed_online`"
             )
+        for windows in self.use_case.windows:
+            given = {column.name for source in self.others if source.name == windows.facts for column in source.columns}
+            if windows.facts is not None and (missing := [name for name in windows.fact_columns if name not in given]):
+                raise Invalid(
+                    f"{windows.name}: expected columns of {windows.facts} that come over its topic, found {missing}, "
+                    "which SQL makes alone; declare them in the source, or leave these features out"
+                )
         of_labels = [windows.name for windows in self.use_case.windows if windows.reads_labels]
         if of_labels and self.reports is None:
             raise Invalid(
@@ -85,13 +125,18 @@ class EventFacts:
         """Stamps and facts of rows of one source, which bear KIND."""
         columns = [column.name for column in source.columns]
         plain = rows.select(*columns, KNOWN_AT, KIND).with_columns(pl.selectors.datetime().cast(pl.Int64))
-        make = self._came if source is self.events else self._report
+        make = self._maker(source)
         for row in plain.iter_rows(named=True):
             stamp, kind = row.pop(KNOWN_AT), row.pop(KIND)
             yield stamp, self._gone(source, row) if kind == DELETION else make(row, kind == NEW)
 
+    def _maker(self, source: Source) -> Callable[[dict[str, Any], bool], Told]:
+        if self.kind(source) == of_facts(source.name):
+            return lambda row, _: Other(source.name, row.pop(source.key[0]), row.pop(source.event_time), row)
+        return self._came if source is self.events else self._report
+
     def _gone(self, source: Source, row: dict[str, Any]) -> Gone:
-        return Gone(row[source.key[0]], "events" if source is self.events else "labels")
+        return Gone(row[source.key[0]], self.kind(source))
 
     def _came(self, row: dict[str, Any], is_first: bool) -> Came:
         return Came(row.pop(self.schema.id), row.pop(self.schema.time), row, is_first)

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from jobs.decisions import log_contents
 from jobs.decisions.base_facts import BaseFacts
 from jobs.decisions.entity_states import Change, EntityStates, Found
-from jobs.decisions.log_contents import EventCame, Fact, FactGone, LabelCame, Telling, VersionCame
+from jobs.decisions.log_contents import EventCame, Fact, FactCame, FactGone, LabelCame, Telling, VersionCame
 from jobs.errors import Invalid
 from jobs.online.plan import Event
-from jobs.streams.event_facts import Came, EventFacts, Gone, Told
+from jobs.streams.event_facts import Came, EventFacts, Gone, Other, Told
 from jobs.streams.journal import Journal
 
 LOG = logging.getLogger("evergreen.stream")
@@ -119,13 +119,20 @@ class StreamFeatures:
             if isinstance(fact, EventCame):
                 return self.states.checked(change)
             if not isinstance(fact, FactGone):
-                for plan in self.states.base.rows.plans:
-                    plan.checked(log_contents.subject(fact), change.event)
+                self._check(fact, change)
         except Invalid as error:
             self.not_held += 1
             LOG.warning("%s: features without %r: %s", self.facts.use_case.name, fact.id, error)
             return None
         return change
+
+    def _check(self, fact: Fact, change: Change) -> None:
+        """Raise Invalid for what some window features that count it cannot hold."""
+        of = log_contents.subject(fact)
+        rows = self.states.base.rows
+        for plan, counts in zip(rows.plans, rows.counting(of), strict=True):
+            if counts:
+                plan.checked("labels" if of == "labels" else "events", change.event)
 
     def _event(self, each: Told) -> EventCame:
         assert isinstance(each, Came)
@@ -135,6 +142,8 @@ class StreamFeatures:
         """A row as the evaluator takes it; nothing of a report about an event that nobody knows, or that is no more."""
         if isinstance(each, Gone):
             return self._gone(stamp, each)
+        if isinstance(each, Other):
+            return [FactCame(each.source, each.id, each.happened, each.values, self._entities(stamp, each))]
         before = self._last(each.id, stamp)
         if isinstance(each, Came):
             replaces = None if before is None else self.states.entities_of(before.values)
@@ -147,6 +156,9 @@ class StreamFeatures:
 
     def _gone(self, stamp: int, each: Gone) -> list[Telling]:
         """What is no more; with an event its report, which stays in mind in case the event is brought back."""
+        if each.of not in ("events", "labels"):
+            entities = self._entities_of(each.of, each.id, stamp - 1)
+            return [] if entities is None else [FactGone(each.id, each.of, entities)]
         label = self._label(each.id, stamp - 1)
         gone: list[Telling] = [] if label is None else [FactGone(each.id, "labels", label.entities)]
         if each.of == "labels":
@@ -156,6 +168,18 @@ class StreamFeatures:
             self._unplaced[each.id] = label.values
         event = self._last(each.id, stamp - 1)
         return gone if event is None else [FactGone(each.id, "events", self.states.entities_of(event.values)), *gone]
+
+    def _entities(self, stamp: int, each: Other) -> dict[str, Any] | None:
+        return self._entities_of(log_contents.of_facts(each.source), each.id, stamp)
+
+    def _entities_of(self, of: str, id: Any, stamp: int) -> dict[str, Any] | None:
+        """The entities of the version of another fact that holds at a stamp; None: there is none."""
+        base = self.states.base
+        if (found := self._journal.last(id, of)) is not None:
+            fact = found[1]
+            return {key: fact.values[key] for key in base.columns_of(of)} if isinstance(fact, FactCame) else None
+        row = base.row_of(of, id, stamp)
+        return None if row is None else base.entities_of(of, row)
 
     def _moved(self, stamp: int, version: VersionCame) -> list[Telling]:
         """The report about an event, told again where the event is another entity's or another time's now, or back."""
@@ -194,4 +218,5 @@ class StreamFeatures:
 
 def _computed(change: Change, found: list[Found]) -> Computed:
     values = [one if isinstance(one, list) else one() for one in found]
-    return Computed(change.stamp, change.event.id, change.event.happened, list(change.keys), values)
+    entities = [change.asks.get(number, key) for number, key in enumerate(change.keys)]
+    return Computed(change.stamp, change.event.id, change.event.happened, entities, values)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.decisions import log_contents
-from jobs.decisions.log_contents import EVENT, TOLD, EventCame, Fact
+from jobs.decisions.log_contents import EVENT, EventCame, Fact
 from jobs.online.file_log import FileLog
 from jobs.online.log_records import Appended, Entry, Record
 
@@ -51,12 +51,13 @@ class Journal:
         return record._replace(stamp=record.stamp // AT_ONCE)
 
     def last(self, id: Any, of: str) -> tuple[int, Fact] | None:
-        """What came last of an event (`events`), or of the report about it (`labels`), and its stamp."""
-        return next(((at, fact) for at, fact in self._of(id) if _subject(fact) == of), None)
+        """What came last of an event (`events`), the report about it (`labels`) or another fact, and its stamp."""
+        return next(((at, fact) for at, fact in self._of(id, of) if log_contents.subject(fact) == of), None)
 
-    def _of(self, id: Any) -> Iterator[tuple[int, Fact]]:
-        """What is kept of an event, and the stamps, the last first."""
-        names = [log_contents.name(TOLD, id, number) for number in range(self._told.get(str(id), 0), 0, -1)]
+    def _of(self, id: Any, of: str) -> Iterator[tuple[int, Fact]]:
+        """What is kept of an event or another fact, and the stamps, the last first."""
+        named = log_contents.name(*log_contents.told_names(of, id))
+        names = [f"{named}/{number}" for number in range(self._told.get(named, 0), 0, -1)]
         for record in map(self._log.get, [*names, log_contents.name(EVENT, id)]):
             if record is not None:
                 fact = log_contents.decode(record.content)
@@ -66,9 +67,6 @@ class Journal:
     def _name(self, fact: Fact) -> str:
         if isinstance(fact, EventCame):
             return log_contents.name(EVENT, fact.id)
-        number = self._told[str(fact.id)] = self._told.get(str(fact.id), 0) + 1
-        return log_contents.name(TOLD, fact.id, number)
-
-
-def _subject(fact: Fact) -> str:
-    return "events" if isinstance(fact, EventCame) else log_contents.subject(fact)
+        named = log_contents.name(*log_contents.told_names(log_contents.subject(fact), fact.id))
+        number = self._told[named] = self._told.get(named, 0) + 1
+        return f"{named}/{number}"

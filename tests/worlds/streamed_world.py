@@ -125,8 +125,10 @@ class World:
 
     def night(self) -> None:
         """Make the marts of the raw tables anew, as their SQL does."""
-        events = _versions(self._raw(TRANSACTIONS))
-        reports = _versions(self._raw(FRAUD_REPORTS)).rename({"tx_fraud": "is_fraud"}).drop("event_date")
+        events = versions(self._raw(TRANSACTIONS), "transaction_id")
+        reports = (
+            versions(self._raw(FRAUD_REPORTS), "transaction_id").rename({"tx_fraud": "is_fraud"}).drop("event_date")
+        )
         places = events.select(
             "transaction_id", "customer_id", "terminal_id", "tx_datetime", event_date="first_event_date",
             since=pl.when(pl.col("version") > 1).then("known_at"), until="superseded_at",
@@ -149,16 +151,17 @@ def as_json(row: Row) -> bytes:
     return json.dumps(row, default=lambda time: time.isoformat()).encode()
 
 
-def _versions(rows: pl.DataFrame) -> pl.DataFrame:
-    rows = rows.sort("transaction_id", "known_at")
+def versions(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Rows of a raw table as its mart has them."""
+    rows = rows.sort(key, "known_at")
     if "row_deleted" not in rows.columns:
         rows = rows.with_columns(row_deleted=pl.lit(None, pl.Boolean))
     is_kept = ~pl.col("row_deleted").fill_null(False)
-    following = pl.col("known_at").shift(-1).over("transaction_id")
-    loaded = pl.max_horizontal("loaded_in", pl.col("loaded_in").shift(-1).over("transaction_id"))
+    following = pl.col("known_at").shift(-1).over(key)
+    loaded = pl.max_horizontal("loaded_in", pl.col("loaded_in").shift(-1).over(key))
     return rows.with_columns(
-        version=is_kept.cum_sum().over("transaction_id"), superseded_at=following, loaded_in=loaded,
-        first_event_date=pl.col("event_date").first().over("transaction_id"),
+        version=is_kept.cum_sum().over(key), superseded_at=following, loaded_in=loaded,
+        first_event_date=pl.col("event_date").first().over(key),
     ).filter(is_kept)  # fmt: skip
 
 

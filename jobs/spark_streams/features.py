@@ -66,7 +66,7 @@ class SparkTables(FeatureTables):
         use_case = self._use_case
         self._queries = SparkQueries(self._lakehouse, use_case)
         self._packets = Packets(self._lakehouse, use_case, self._queries.buckets)
-        known = [(windows, history(windows, marts.events, marts.labels)) for windows in use_case.windows]
+        known = [(windows, history(windows, marts)) for windows in use_case.windows]
         version = self._packets.begin(known)
         for number, (windows, facts) in enumerate(known):
             self._stored[number] = max(self._stored[number], stamp)

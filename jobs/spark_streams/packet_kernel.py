@@ -1,6 +1,6 @@
 """Facts of a bucket of entities, packet by packet, and the window features of the events among them.
 
-A packet is a table of facts as bytes: events, and below them labels, with the columns of
+A packet is a table of facts as bytes: events, and below them labels or facts of another source, with the columns of
 `jobs.features.fact_frames.together` and GONE. How packets are made is `jobs.spark_streams.packets`; what is computed of
 all facts of a bucket is the kernel's.
 """
@@ -15,7 +15,7 @@ from io import BytesIO
 import polars as pl
 import pyarrow as pa
 
-from jobs.windows import WindowFeatures
+from jobs.windows import FACT_ID, WindowFeatures
 
 GONE = "gone"
 """Column of facts: an entity has that event, or that label, no more from `known_at` on; nothing else is said."""
@@ -55,12 +55,15 @@ class Fold:
 
     def _superseded(self, before: pl.DataFrame, came: pl.DataFrame) -> pl.DataFrame:
         """The facts, each up to what was known next of the same event, or of its label: of most nothing came."""
-        ids = came.select(self.features.id).unique()
-        told = before.join(ids, on=self.features.id, how="semi")
+        # Targets that are no facts themselves have no id among those of facts.
+        id = self.features.id if self.features.facts is None else FACT_ID
+        ids = came.select(id).drop_nulls().unique()
+        told = before.join(ids, on=id, how="semi")
         facts = pl.concat([told, came]).sort("known_at", maintain_order=True)
-        following = pl.col("known_at").shift(-1).over(self.features.id, pl.col("is_target").is_null())
-        facts = facts.with_columns(superseded_at=pl.min_horizontal("superseded_at", following)).filter(~pl.col(GONE))
-        return pl.concat([before.join(ids, on=self.features.id, how="anti"), facts])
+        following = pl.col("known_at").shift(-1).over(id, pl.col("is_target").is_null())
+        ends = pl.when(pl.col(id).is_not_null()).then(following)
+        facts = facts.with_columns(superseded_at=pl.min_horizontal("superseded_at", ends)).filter(~pl.col(GONE))
+        return pl.concat([before.join(ids, on=id, how="anti"), facts])
 
     def _computed(self, facts: pl.DataFrame) -> bytes | None:
         keys = list(self.features.keys)
@@ -72,6 +75,8 @@ class Fold:
 
     def _kept(self, facts: pl.DataFrame, stamp: int) -> pl.DataFrame:
         """The facts that events of later stamps may count; none of them is a target any more."""
+        if self.features.facts is not None:
+            facts = facts.filter(pl.col("is_target").is_null())
         since = _EPOCH + timedelta(microseconds=stamp) - self.features.history
         is_target = pl.when(pl.col("is_target").is_not_null()).then(False)
         return facts.filter(pl.col(self.features.event_timestamp) >= since).with_columns(is_target=is_target)

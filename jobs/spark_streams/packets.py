@@ -14,8 +14,9 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from jobs.decisions.base_tables import Tables
 from jobs.decisions.entity_states import Change
-from jobs.decisions.log_contents import EventCame, FactGone, LabelCame, VersionCame
+from jobs.decisions.log_contents import EventCame, FactGone, of_facts, subject
 from jobs.features import fact_frames
 from jobs.features.fact_frames import LABEL
 from jobs.lakehouse import arrow_writer
@@ -23,7 +24,7 @@ from jobs.lakehouse.commit_state import keeping
 from jobs.lakehouse.tables import Lakehouse
 from jobs.spark_streams.packet_kernel import GONE, packed
 from jobs.use_case import UseCase
-from jobs.windows import WindowFeatures
+from jobs.windows import FACT_ID, WindowFeatures
 
 WINDOWS, BUCKET, STAMP, FACTS = "windows", "bucket", "stamp", "facts"
 SCHEMA = pa.schema(
@@ -43,17 +44,19 @@ class Facts:
         """number: of the window features among those of the use case. schema: of facts of tables."""
         self.windows, self._number, self._schema = windows, number, schema
         # What declarations say of columns is made of their conditions, each time it is asked for.
-        self._reads_labels, self._event_columns = windows.reads_labels, windows.event_columns
-        self._label_columns = windows.label_columns
+        self._reads_labels, self._label_columns = windows.reads_labels, windows.label_columns
+        self._columns = windows.event_columns if windows.facts is None else windows.fact_columns
+        self._counted = "events" if windows.facts is None else of_facts(windows.facts)
         self._came: list[Row] = []
 
     def add(self, change: Change, is_target: bool) -> None:
         """Take a fact; is_target: its features are wanted, if it is an event that came."""
-        fact, own = change.fact, change.keys[self._number]
-        of_labels = isinstance(fact, LabelCame) or (isinstance(fact, FactGone) and fact.of == "labels")
-        if of_labels and not self._reads_labels:
+        fact, of = change.fact, subject(change.fact)
+        asks = is_target and isinstance(fact, EventCame)
+        if not (asks or of == self._counted or (of == "labels" and self._reads_labels)):
             return
-        target = None if of_labels else is_target and isinstance(fact, EventCame)
+        own = change.asks.get(self._number, change.keys[self._number])
+        target = asks if of == "events" else None
         is_gone = isinstance(fact, FactGone)
         ended = {key for number, key in change.before if number == self._number} - {own}
         # The end of what an entity had comes before what is known instead, maybe in the same bucket.
@@ -69,16 +72,17 @@ class Facts:
 
     def _fact(self, change: Change, key: tuple[Any, ...], target: bool | None) -> Row:
         windows, is_event = self.windows, isinstance(change.fact, EventCame)
+        id = windows.id if subject(change.fact) in ("events", "labels") else FACT_ID
         return {
-            windows.id: change.fact.id, **dict(zip(windows.keys, key, strict=True)),
+            id: change.fact.id, **dict(zip(windows.keys, key, strict=True)),
             windows.event_timestamp: change.event.happened, "known_at": change.stamp, "is_target": target,
             "decided_at": change.stamp if is_event else None,
         }  # fmt: skip
 
     def _values(self, change: Change) -> Row:
-        if isinstance(change.fact, EventCame | VersionCame):
+        if subject(change.fact) == self._counted:
             held = change.event.values if change.held is None else change.held
-            return {name: held.get(name) for name in self._event_columns}
+            return {name: held.get(name) for name in self._columns}
         return {LABEL + name: change.event.values.get(name) for name in self._label_columns}
 
 
@@ -125,10 +129,14 @@ class Packets:
                 yield number, rows
 
 
-def history(windows: WindowFeatures, events: pa.Table, labels: pa.Table) -> pl.DataFrame:
+def history(windows: WindowFeatures, tables: Tables) -> pl.DataFrame:
     """What tables know, as facts; none of their events is a target."""
-    rows = pl.DataFrame(events).lazy().with_columns(is_target=pl.lit(False))
-    frame = fact_frames.together(windows, rows, pl.DataFrame(labels).lazy())
+    rows = pl.DataFrame(tables.events).lazy().with_columns(is_target=pl.lit(False))
+    if windows.facts is None:
+        frame = fact_frames.together(windows, rows, pl.DataFrame(tables.labels).lazy())
+    else:
+        facts = pl.DataFrame(tables.others[windows.facts]).lazy()
+        frame = fact_frames.together(windows, rows.clear(), None, fact_frames.held_facts(windows, facts))
     assert isinstance(frame, pl.LazyFrame)
     exact = frame.with_columns(pl.selectors.decimal().cast(pl.Float64), pl.lit(False).alias(GONE))
     return exact.sort("known_at", "superseded_at", nulls_last=True).collect()

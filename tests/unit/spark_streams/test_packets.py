@@ -9,7 +9,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from worlds import streamed_logins
 from worlds.draws import drawn
+from worlds.login_world import SHOP
 from worlds.streamed_runs import made, opened
 from worlds.streamed_world import BROKEN, DAY, PAYMENTS, SECOND, START, World, busy_days, deletions
 
@@ -20,6 +22,7 @@ from jobs.spark_streams.packets import BUCKET, FACTS, STAMP, WINDOWS, Facts, Pac
 from jobs.streams import feature_tables
 from jobs.streams.bootstrap import Bootstrap
 from jobs.streams.event_facts import Told
+from jobs.use_case import UseCase
 from jobs.use_cases.fraud import FRAUD
 
 BUCKETS = 3
@@ -28,12 +31,12 @@ BUCKETS = 3
 class Handed:
     """What a stream hands on, as `SparkTables` does, without Spark."""
 
-    def __init__(self, world: World) -> None:
-        self.packets = Packets(world.lakehouse, FRAUD, BUCKETS)
+    def __init__(self, world: World, use_case: UseCase) -> None:
+        self.packets, self.windows = Packets(world.lakehouse, use_case, BUCKETS), use_case.windows
         self.facts: list[Facts] = []
 
     def begin(self, marts: Any, stamp: int) -> None:
-        known = [(windows, history(windows, marts.events, marts.labels)) for windows in FRAUD.windows]
+        known = [(windows, history(windows, marts)) for windows in self.windows]
         self.version = self.packets.begin(known)
         self.facts = [Facts(windows, number, facts.schema) for number, (windows, facts) in enumerate(known)]
 
@@ -48,10 +51,10 @@ class Handed:
         """There is nothing to end."""
 
 
-def computed(world: World, handed: Handed) -> dict[str, pl.DataFrame]:
+def computed(world: World, use_case: UseCase, handed: Handed) -> dict[str, pl.DataFrame]:
     """Features of all packets, of which each bucket gets several at once or one by one."""
-    schemas = feature_tables.schemas(world.lakehouse, FRAUD)
-    folds = {w.name: Fold(w, kernel_of(w, schema)) for w, schema in zip(FRAUD.windows, schemas, strict=True)}
+    schemas = feature_tables.schemas(world.lakehouse, use_case)
+    folds = {w.name: Fold(w, kernel_of(w, schema)) for w, schema in zip(use_case.windows, schemas, strict=True)}
     packets = world.lakehouse.to_arrow(handed.packets.table).to_pylist()
     waiting: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     states: dict[Any, bytes] = {}
@@ -92,14 +95,27 @@ def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(
     busy_days(world, 80)
     moves(world)
     deletions(world, 0.3)
-    one = opened(world)
+    same(world, FRAUD, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [drawn("packets of logins").randrange(10_000) for _ in range(2)])
+def test_packets_of_facts_that_are_no_events_are_too(tmp_path: Path, seed: int) -> None:
+    bank = streamed_logins.made(tmp_path, seed)
+    bank.busy_days(80)
+    same(bank, SHOP, tmp_path)
+
+
+def same(world: World, use_case: UseCase, folder: Path) -> None:
+    """Raise unless the features of packets are those that the stream has stored."""
+    one = opened(world, use_case)
     while one.step(0):
         one.commit()
+    assert not one.note
     one.close()
-    streamed = {w.name: pl.DataFrame(world.lakehouse.to_arrow(FRAUD.stream_table(w))) for w in FRAUD.windows}
+    streamed = {w.name: pl.DataFrame(world.lakehouse.to_arrow(use_case.stream_table(w))) for w in use_case.windows}
     first = min(rows["event_timestamp"].cast(pl.Int64).sort().to_list()[0] for rows in streamed.values())
-    bootstrap, handed = Bootstrap.of(world.lakehouse, FRAUD, first - 1), Handed(world)
-    features = SparkFeatures(bootstrap, handed, 0, tmp_path / "other")  # type: ignore[arg-type]
+    bootstrap, handed = Bootstrap.of(world.lakehouse, use_case, first - 1), Handed(world, use_case)
+    features = SparkFeatures(bootstrap, handed, 0, folder / "other")  # type: ignore[arg-type]
     some: list[tuple[int, Told]] = []
     for each in bootstrap.raw():
         some.append(each)
@@ -110,6 +126,8 @@ def test_packets_in_any_portions_are_what_the_evaluator_makes_of_the_same_facts(
     assert not list(features.take(some))
     handed.append(each[0])
     features.close()
-    for name, rows in computed(world, handed).items():
-        expected = streamed[name].sort("transaction_id")
-        assert rows.sort("transaction_id").select(expected.columns).equals(expected)
+    found = computed(world, use_case, handed)
+    assert found.keys() == streamed.keys()
+    for name, rows in found.items():
+        expected = streamed[name].sort(use_case.event_id)
+        assert rows.sort(use_case.event_id).select(expected.columns).equals(expected)

@@ -1,4 +1,4 @@
-"""What the log of the decision service says, as messages of the topics of a use case: events, corrections, and reports.
+"""What the log of the decision service says, as messages of the topics of a use case: events, reports, and other facts.
 
 What tables told the service is in raw tables already, and no message. Where records are read: see
 `jobs.streams.decision_log_reader`.
@@ -14,7 +14,16 @@ import msgspec
 
 from jobs.decisions import log_contents
 from jobs.decisions.event_schema import event_source
-from jobs.decisions.log_contents import NO_FACTS, TOLD, EventCame, FactGone, LabelCame, VersionCame
+from jobs.decisions.log_contents import (
+    NO_FACTS,
+    TOLD,
+    EventCame,
+    FactCame,
+    FactGone,
+    LabelCame,
+    VersionCame,
+    of_facts,
+)
 from jobs.errors import Invalid
 from jobs.messages.logical_values import TIMES
 from jobs.messages.message import KNOWN_AT_HEADER, Message
@@ -48,6 +57,8 @@ class DecisionMessages:
             return self._message(record, self.events, _there(self._event(fact, fact.happened)))
         if isinstance(fact, LabelCame) and self.reports is not None:
             return self._message(record, self.reports, _there(self._report(fact, record.stamp)))
+        if isinstance(fact, FactCame) and fact.known is None:
+            return self._other(record, fact)
         if isinstance(fact, FactGone) and fact.known is None and not self._moves(record, fact):
             return self._withdrawn(record, fact)
         return None
@@ -66,9 +77,18 @@ class DecisionMessages:
         return Message(self.topics.topic(source), 0, stamp, stamp // 1000, None, value, (header,))
 
     def _event(self, fact: EventCame | VersionCame, happened: int) -> Row:
-        use_case = self.topics.use_case
-        values = {**fact.values, use_case.event_id: fact.id, use_case.event_timestamp: happened}
-        return {column.name: _told(values.get(column.name), column.kind) for column in self.events.columns}
+        return _row(self.events, fact.id, happened, fact.values)
+
+    def _other(self, record: Record, fact: FactCame) -> Message | None:
+        """None: no source of that name is declared any more."""
+        source = self._sources.get(fact.source)
+        if source is None:
+            return None
+        return self._message(record, source, _there(_row(source, fact.id, fact.happened, fact.values)))
+
+    @property
+    def _sources(self) -> dict[str, Source]:
+        return {source.name: source for source in self.topics.use_case.sources}
 
     def _report(self, fact: LabelCame, stamp: int) -> Row:
         """The report that says what a label says, made when that was told, or else when it came."""
@@ -90,16 +110,19 @@ class DecisionMessages:
         return inputs
 
     def _withdrawn(self, record: Record, fact: FactGone) -> Message | None:
-        source = self.events if fact.of == "events" else self.reports
+        named = {of_facts(name): source for name, source in self._sources.items()}
+        source = {**named, "events": self.events, "labels": self.reports}.get(fact.of)
         if source is None:
             return None
         return self._message(record, source, {"op": "d", "before": {source.key[0]: fact.id}, "after": None})
 
     def _moves(self, record: Record, fact: FactGone) -> bool:
         """Whether a report is withdrawn because its event is another entity's, of which it is told anew."""
+        if fact.of != "labels":
+            return False
         before = self.get(log_contents.name(TOLD, fact.id, int(record.id.rpartition("/")[2]) - 1))
         version = None if before is None else log_contents.decode(before.content)
-        if fact.of == "events" or not isinstance(version, VersionCame):
+        if not isinstance(version, VersionCame):
             return False
         return any(version.values.get(name) != value for name, value in fact.entities.items())
 
@@ -107,6 +130,12 @@ class DecisionMessages:
 def _there(row: Row) -> Row:
     """A change event of Debezium: the row is there now, also where the same one was withdrawn before."""
     return {"op": "u", "before": None, "after": row}
+
+
+def _row(source: Source, id: Any, happened: int, values: Mapping[str, Any]) -> Row:
+    """A row of a source whose key and time stand apart from its other columns."""
+    all_values = {**values, source.key[0]: id, source.event_time: happened}
+    return {column.name: _told(all_values.get(column.name), column.kind) for column in source.columns}
 
 
 def _told(value: Any, kind: str) -> Any:

@@ -51,7 +51,9 @@ def prepare_beside() -> None:
 def _prepare_quietly() -> None:
     try:
         if not any(_folder().rglob("*.nbi")):
-            subprocess.run([sys.executable, "-c", f"from {__name__} import prepare; prepare()"], check=True)
+            # It may outlive who asks: whoever reads what a server says would wait for the end of both.
+            compiling = [sys.executable, "-c", f"from {__name__} import prepare; prepare()"]
+            subprocess.run(compiling, check=True, stdin=subprocess.DEVNULL, capture_output=True)
         prepare()
     except (Invalid, OSError, ImportError, subprocess.SubprocessError) as error:
         LOG.warning("features take several times as long to find: what finds them is not compiled: %s", error)

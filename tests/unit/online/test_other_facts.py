@@ -15,7 +15,9 @@ from worlds.logged_histories import ARROW, ENTITIES, EVENTS, INSTANT, SECOND, ST
 from jobs.features.window_kernel import compute
 from jobs.online.column_type import ColumnType
 from jobs.online.entity_facts import GRACE, EntityFacts
+from jobs.online.fast_path import FastPath
 from jobs.online.plan import Event, Plan
+from jobs.online.scanning import prepared
 from jobs.window_lengths import BEFORE, Last, Trend
 from jobs.windows import FACT_ID, Aggregate, Ratio, WindowFeatures
 
@@ -135,13 +137,38 @@ class History:
         }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def kernel() -> None:
+    prepared.prepare()
+
+
 @pytest.mark.parametrize("features", [FEATURES, OF_TEXTS], ids=["numbers", "texts"])
+@pytest.mark.parametrize("is_scanned", [True, False], ids=["scanned", "in series"])
 @given(seed=st.integers(0, 2**32), kind=st.sampled_from(["int64", "string"]))
-@with_examples(8)
-def test_what_targets_find_equals_the_batch_kernel(features: WindowFeatures, seed: int, kind: Any) -> None:
-    history = History(features, Random(seed), kind)
-    history.play(40)
+@with_examples(6)
+def test_what_targets_find_equals_the_batch_kernel(
+    features: WindowFeatures, is_scanned: bool, seed: int, kind: Any
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        if not is_scanned:
+            patched.setattr(prepared, "kernel", lambda: None)
+        history = History(features, Random(seed), kind)
+        history.play(40)
     history.check()
+
+
+def test_few_facts_are_scanned_and_what_stands_for_the_target_leaves_nothing_behind() -> None:
+    history = History(FEATURES, Random(3), "int64")
+    history.has_nulls = False
+    for _ in range(20):
+        history.stamp += SECOND
+        history.come()
+    facts = history.entities[1]
+    before, found = facts.counts(), facts.at(history.stamp + 1)
+    assert isinstance(found, list) and facts.counts() == before
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FastPath, "at", lambda *_: pytest.fail("it was not scanned"))
+        assert facts.at(history.stamp + 1) == found
 
 
 def test_of_nothing_the_features_are_those_of_empty_windows() -> None:

@@ -150,11 +150,15 @@ class EntityFacts:
     def add_event(self, event: Event, known: int, *, is_target: bool = False) -> None:
         """An event that was not decided here: of a file (is_target: its first version), or a correction."""
         values = self._plan.checked("events", event)
+        is_new = known > self._newest
         self._know(known)
-        self._replace(self._events, event.id, known)
+        is_new &= not self._replace(self._events, event.id, known)
         self._events.append(event.id, event.happened, known, values, TARGET if is_target else 0)
         self._forget_ratios()
-        self._quick = None
+        if is_new and self._quick is not None and not self._plan.features.ratios and self._quick.takes(values):
+            self._quick.add_event(event, values)
+        else:
+            self._quick = None
 
     def add_label(self, label: Event, known: int) -> None:
         """A report about an event, or a further one that contradicts it; nothing to who reads no labels."""

@@ -67,6 +67,10 @@ class FastPath:
         self._plan.before(self._series, moment, found)
         return self.complete(moment, found)
 
+    def add_event(self, event: Event, values: dict[str, Any]) -> None:
+        """Insert an event that became known last and is not decided here; there are no ratios."""
+        self._insert(self._plan.takers[-1], Fact(event.happened, values))
+
     def add_label(self, label: Event, values: dict[str, Any]) -> None:
         """Insert a label that became known last."""
         self._insert(self._plan.label_takers, Fact(label.happened, values))

@@ -42,6 +42,7 @@ FEATURES = WindowFeatures(
     ratios=(Ratio("to_mean", "amount", Aggregate("mean", "amount", (5 * S,))),),
     facts="logins",
 )  # fmt: skip
+WITHOUT_RATIOS = replace(FEATURES, aggregates=FEATURES.aggregates[:-2], ratios=())
 OF_TEXTS = replace(
     FEATURES, aggregates=(Aggregate("distinct", "kind", WINDOWS), Aggregate("count", where=("kind", "web"))), ratios=()
 )
@@ -142,7 +143,7 @@ def kernel() -> None:
     prepared.prepare()
 
 
-@pytest.mark.parametrize("features", [FEATURES, OF_TEXTS], ids=["numbers", "texts"])
+@pytest.mark.parametrize("features", [FEATURES, WITHOUT_RATIOS, OF_TEXTS], ids=["numbers", "no ratios", "texts"])
 @pytest.mark.parametrize("is_scanned", [True, False], ids=["scanned", "in series"])
 @given(seed=st.integers(0, 2**32), kind=st.sampled_from(["int64", "string"]))
 @with_examples(6)

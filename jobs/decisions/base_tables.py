@@ -60,7 +60,7 @@ def fact_marts(use_case: UseCase) -> dict[str, FactMart]:
 def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, int]) -> FeatureRow:
     """How rows of features are made, by the types that tables have.
 
-    Raises Invalid if a table lacks a column.
+    Raises Invalid if a table lacks a column, or is not there.
     """
     events = lakehouse.schema(use_case.events, versions[use_case.events])
     labels = lakehouse.schema(use_case.labels, versions[use_case.labels])
@@ -76,7 +76,10 @@ def feature_row(lakehouse: Lakehouse, use_case: UseCase, versions: Mapping[str, 
 def _facts(
     lakehouse: Lakehouse, use_case: UseCase, source: str, mart: FactMart, versions: Mapping[str, int]
 ) -> FactColumns:
-    held, windows = lakehouse.schema(mart.table, versions[mart.table]), use_case.windows
+    if not lakehouse.exists(mart.table):
+        raise Invalid(f"{use_case.name}: expected the table {mart.table}, found none; run `evergreen run`")
+    # Servers that began before it was counted stand on no version of it, and are told apart by their declarations.
+    held, windows = lakehouse.schema(mart.table, versions.get(mart.table)), use_case.windows
     keys = tuple(dict.fromkeys(key for each in windows if each.facts == source for key in each.keys))
     read = dict.fromkeys(name for each in windows if each.facts == source for name in each.fact_columns)
     needed = dict.fromkeys([mart.id, mart.event_timestamp, "known_at", "superseded_at", *keys, *read])

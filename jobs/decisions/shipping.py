@@ -163,10 +163,12 @@ def _table(
     kinds = _feature_kinds(use_case, rows)
     versions = prediction_log.feature_versions({"versions": base.tables, "declarations": base.declarations})
     threshold = problem_of(use_case).threshold
+    # What was computed is of the declarations of then.
+    names = [*rows.names[: rows.first_computed], *base.features]
     for each, came in decided:
         happened = came.time(each.decided_at)
         row = rows.restored(schema.complete(came.values), happened, each.features)
-        values = dict(zip(rows.names, row, strict=False)) | {use_case.event_id: each.id}
+        values = dict(zip(names, row, strict=False)) | {use_case.event_id: each.id}
         values |= _decided_values(each, happened, versions, threshold)
         for name in dict.fromkeys([*prediction_log.event_columns(use_case), *own, *kinds]):
             columns.setdefault(name, []).append(_stored(values.get(name), kinds.get(name)))

@@ -30,6 +30,7 @@ from jobs.scoring import live_verdicts, prediction_log
 from jobs.scoring.logged_days import logged_days
 from jobs.settings import Settings
 from jobs.use_cases.fraud import FRAUD
+from jobs.windows import Aggregate
 
 LOG = prediction_log.table(FRAUD)
 
@@ -79,6 +80,19 @@ def test_each_decision_is_shipped_once(lakehouse: Lakehouse, world: World) -> No
         assert row["scored_at"].timestamp() * 1e6 == pytest.approx(each.decided_at, abs=1)
         for name, value in features.items():
             assert row[name] == (None if value is None else float(np.float32(value))), name
+
+
+def test_decisions_are_shipped_by_the_names_that_features_had_then(lakehouse: Lakehouse, world: World) -> None:
+    first, names = decided(world, 3), decided_names(world)
+    windows = FRAUD.windows[0]
+    more = replace(windows, aggregates=(Aggregate("count", name="new"), *windows.aggregates[1:]))
+    shipping.ship(lakehouse, replace(FRAUD, windows=(more, *FRAUD.windows[1:])))
+    for row, each in zip(rows(lakehouse), first, strict=True):
+        features = dict(zip(names, each.features, strict=True))
+        for name in set(names) - set(windows.names) | set(more.names):
+            value = features.get(name)
+            assert row[name] == (None if value is None else float(np.float32(value))), name
+    assert "new_1d" in rows(lakehouse)[0]
 
 
 def decided_names(world: World) -> list[str]:

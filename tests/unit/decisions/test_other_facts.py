@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -139,3 +140,18 @@ def test_servers_do_not_mix_declarations_of_facts(home: Settings) -> None:
     assert MART in versions and opened.fingerprint(base_tables.feature_row(house, SHOP, versions)) == mine
     fewer = replace(SHOP, windows=(replace(login_world.WINDOWS, aggregates=login_world.WINDOWS.aggregates[:1]),))
     assert opened.fingerprint(base_tables.feature_row(house, fewer, versions)) != mine
+
+
+def test_facts_that_are_declared_later_are_counted_after_the_next_start(home: Settings) -> None:
+    world = login_world.made(home, 8)
+    before = replace(SHOP, windows=SHOP.windows[:1])
+    with opened.lease(home, before) as handle:
+        opened.renew(home, before, handle, world.clock)
+        with pytest.raises(Invalid, match="expected the declarations that the running servers decide by, found others"):
+            opened.open_decider(home, SHOP, world.clock)
+    with served(world) as one:
+        assert world.decide(one, 1)["logins_3d"] is not None
+    house = attach(home)
+    shutil.rmtree(house.path(MART))
+    with pytest.raises(Invalid, match=r"logins_bank: expected the table logins_bank\.logins, found none"):
+        base_tables.feature_row(house, SHOP, {SHOP.events: 0, SHOP.labels: 0})

@@ -50,6 +50,8 @@ class Decider:
         self.rows, self.schema, self.log, self.states = rows, schema, log, states
         self.undecided: dict[str, int] = {}
         """Stamps of events of the log that nobody has decided about yet, by id as text, where all of it is read."""
+        self.names_since: list[tuple[int, list[str]]] = []
+        """Names of the features that decisions from a stamp on hold; none: those of now."""
         self.profiles = KnownProfiles(states.base.profiles, states.base.moment)
         self.turn = threading.RLock()
         """Held by whoever appends, folds or enters."""
@@ -242,9 +244,17 @@ class Decider:
         return None if record is None else log_contents.decode_as(record.content, EventCame)
 
     def decided(self, id: Any) -> Decided | None:
-        """What was decided about an event, as far as this worker has read the log."""
+        """What was decided about an event, as far as this worker has read the log; features by the names of now."""
         record = self.log.get(log_contents.name(DECISION, id))
-        return None if record is None else log_contents.decode_as(record.content, Decided)
+        return None if record is None else self._named(log_contents.decode_as(record.content, Decided))
+
+    def _named(self, decided: Decided) -> Decided:
+        """A decision whose features stand where those of now do; what was not declared then is unknown."""
+        then = [names for stamp, names in self.names_since if stamp < decided.decided_at]
+        if not then or then[-1] == self.rows.computed or not decided.features:
+            return decided
+        known = dict(zip(then[-1], decided.features, strict=True))
+        return msgspec.structs.replace(decided, features=[known.get(name) for name in self.rows.computed])
 
     def tell(self, fact: Telling) -> Record:
         """Append what is told about an event or another fact, and fold it; the record that has it.

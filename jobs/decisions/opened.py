@@ -199,6 +199,7 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
     give_back()
     read = None if log.by_entity else log.at  # type: ignore[attr-defined]
     decider = Decider(rows, schema, log, EntityStates(facts, schema, read))
+    decider.names_since = [(stamp, found.features) for stamp, found in bases(log)]
     if log.by_entity:
         decider.refresh_profiles()
         return decider
@@ -211,12 +212,16 @@ def fold(lakehouse: Lakehouse, use_case: UseCase, log: Log, base: Base) -> Decid
 
 def last_base(log: Log) -> tuple[Base | None, int]:
     """The base that decisions stand on now, and its number; none and 0 of a new log."""
-    number = 0
-    while (record := log.get(log_contents.name(BASE, number + 1))) is not None:
-        number, content = number + 1, record.content
-    if not number:
-        return None, 0
-    return log_contents.decode_as(content, Base), number
+    found = bases(log)
+    return (found[-1][1], len(found)) if found else (None, 0)
+
+
+def bases(log: Log) -> list[tuple[int, Base]]:
+    """Everything that decisions ever stood on, each from its stamp on."""
+    found: list[tuple[int, Base]] = []
+    while (record := log.get(log_contents.name(BASE, len(found) + 1))) is not None:
+        found.append((record.stamp, log_contents.decode_as(record.content, Base)))
+    return found
 
 
 def fingerprint(rows: FeatureRow) -> str:

@@ -16,7 +16,7 @@ from jobs.decisions import base_tables, log_contents, opened
 from jobs.decisions.consistency import bits, recomputed
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import LogBefore
-from jobs.decisions.log_contents import Decided
+from jobs.decisions.log_contents import Base, Decided
 from jobs.lakehouse.tables import Lakehouse
 from jobs.online.log_records import Log
 from jobs.use_case import UseCase
@@ -53,7 +53,8 @@ class AgainstTables:
 def compare(lakehouse: Lakehouse, use_case: UseCase) -> AgainstTables | None:
     """Recompute the decisions that the log holds, with what tables say was known and when; None: none was ever served.
 
-    Decisions about events that tables knew already are left out: what stands of those is in the tables.
+    Decisions about events that tables knew already are left out: what stands of those is in the tables. So are those of
+    other declarations than there are now.
 
     Raises StoreDown (an OSError) if the store of the log does not answer.
     """
@@ -83,15 +84,18 @@ def compare(lakehouse: Lakehouse, use_case: UseCase) -> AgainstTables | None:
 
 
 def _read(rows: FeatureRow, log: Log) -> tuple[dict[Any, int], dict[Any, Decided]]:
-    """Stamps of the events in the log, and their decisions."""
-    stamps, decided = {}, {}
+    """Stamps of the events in the log, and their decisions by the declarations of now."""
+    stamps, decided, mine = {}, {}, opened.fingerprint(rows)
+    declared = mine
     for record in log.records():
         kind, _, text = record.id.partition("/")
         if kind == log_contents.EVENT:
             stamps[rows.typed_id(text)] = record.stamp
+        elif kind == log_contents.BASE:
+            declared = log_contents.decode_as(record.content, Base).declarations
         elif kind == log_contents.DECISION:
             found = log_contents.decode_as(record.content, Decided)
-            if found.features and not found.was_known:
+            if found.features and not found.was_known and declared == mine:
                 decided[rows.typed_id(text)] = found
     return stamps, decided
 

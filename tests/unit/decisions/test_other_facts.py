@@ -19,6 +19,7 @@ from jobs.decisions.told import UnknownEvent
 from jobs.errors import Invalid
 from jobs.lakehouse.tables import attach
 from jobs.settings import Settings
+from jobs.windows import Aggregate
 
 pytestmark = pytest.mark.embedded
 
@@ -155,3 +156,22 @@ def test_facts_that_are_declared_later_are_counted_after_the_next_start(home: Se
     shutil.rmtree(house.path(MART))
     with pytest.raises(Invalid, match=r"logins_bank: expected the table logins_bank\.logins, found none"):
         base_tables.feature_row(house, SHOP, {SHOP.events: 0, SHOP.labels: 0})
+
+
+def test_decisions_of_other_declarations_are_told_by_the_names_of_now(home: Settings) -> None:
+    """The same features in another order; a new one is unknown of what was decided before."""
+    world = login_world.made(home, 4)
+    before = replace(SHOP, windows=(SHOP.windows[1], replace(SHOP.windows[0], aggregates=(Aggregate("count"),))))
+    with opened.lease(home, before) as handle:
+        opened.renew(home, before, handle, world.clock)
+        decider = opened.open_decider(home, before, world.clock)
+        found, id = world.decide(decider, 1), world.ids
+        decider.close()
+    with served(world) as one:
+        again = one.decided(id)
+        assert again is not None
+        features = dict(zip(one.rows.computed, again.features, strict=True))
+        assert {name: features[name] for name in found} == found and features["payments_1d"] is None
+        world.decide(one, 2)
+    compared = table_comparison.compare(attach(home), SHOP)
+    assert compared is not None and not compared.different and compared.decisions + compared.in_no_table == 1

@@ -109,3 +109,18 @@ def only_one(settings: Settings, use_case: UseCase) -> Iterator[None]:
 
     with file_lock(lock_file(settings, use_case), taken):
         yield
+
+
+@contextlib.contextmanager
+def only_successor(settings: Settings, use_case: UseCase) -> Iterator[None]:
+    """Held by the one process that makes features beside those of the one that runs. Raises Taken."""
+
+    def taken() -> None:
+        raise Taken(
+            f"{use_case.name}: expected no other process to take the stream over, found one that makes all features "
+            "anew; wait for it, or end it"
+        )
+
+    lock = lock_file(settings, use_case)
+    with file_lock(lock.with_name(f"successor.{lock.name}"), taken):
+        yield

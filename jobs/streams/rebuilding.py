@@ -29,9 +29,12 @@ Fact = TypeVar("Fact")
 class Rebuilding:
     """What is made beside. Not safe for several threads."""
 
-    def __init__(self, lakehouse: Lakehouse, use_case: UseCase) -> None:
-        """Raises Invalid if features cannot be computed (see `Bootstrap.of`)."""
-        self._lakehouse, self._use_case = lakehouse, use_case
+    def __init__(self, lakehouse: Lakehouse, use_case: UseCase, done: Callable[[], None] = lambda: None) -> None:
+        """done: called once all is in its place, and others may make something beside.
+
+        Raises Invalid if features cannot be computed (see `Bootstrap.of`).
+        """
+        self._lakehouse, self._use_case, self._done = lakehouse, use_case, done
         self.tables = FeatureTables(lakehouse, use_case)
         self._stand_on(Bootstrap.of(lakehouse, use_case, self.tables.stored))
 
@@ -45,6 +48,7 @@ class Rebuilding:
         while self._step(None):
             pass
         self.tables.switch()
+        self._done()
 
     def close(self) -> None:
         self.features.close()

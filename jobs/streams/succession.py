@@ -34,7 +34,8 @@ class EndedBefore(EvergreenError):
 def turn(lakehouse: Lakehouse, use_case: UseCase, end: Event) -> Iterator[Rebuilding | None]:
     """Held by the one process that runs the stream; with what it made beside, if it takes over from another.
 
-    Raises control.Taken while another runs, unless that one's features are not, and the night's are, as declared here.
+    Raises control.Taken while another runs, unless that one's features are not, and the night's are, as declared here;
+    and while a third process takes it over.
     """
     settings = lakehouse.settings
     with contextlib.ExitStack() as held:
@@ -42,9 +43,12 @@ def turn(lakehouse: Lakehouse, use_case: UseCase, end: Event) -> Iterator[Rebuil
             held.enter_context(control.only_one(settings, use_case))
             rebuilding = None
         except control.Taken:
-            if not _is_due(lakehouse, use_case):
+            beside = held.enter_context(contextlib.ExitStack())
+            if _is_due(lakehouse, use_case):
+                beside.enter_context(control.only_successor(settings, use_case))
+            if not _is_due(lakehouse, use_case):  # or no more, as another took it over just now
                 raise
-            rebuilding = Rebuilding(lakehouse, use_case)
+            rebuilding = Rebuilding(lakehouse, use_case, beside.close)
             rebuilding.catch_up(end.is_set)
             held.enter_context(handover.taken_over(settings, use_case, lambda: _go_on_waiting(end)))
         yield rebuilding

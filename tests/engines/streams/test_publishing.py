@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ PATIENCE = 60.0
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(tmp_path / "redis") as server:
         yield server
+    with warnings.catch_warnings():  # Feast closes no connection: no later test is to be blamed for it
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def world_at(lakehouse: Lakehouse, home: Path, store: Url | None) -> World:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from threading import Event
 
 import pytest
 from worlds.changed_declarations import CHANGED, changed
+from worlds.changed_streams import night as night_by
 from worlds.streamed_runs import made, opened, run
 from worlds.streamed_world import World, busy_days
 
 from jobs.lakehouse import replacement
-from jobs.streams import features, rebuilding, verify
+from jobs.streams import control, features, rebuilding, succession, verify
 from jobs.streams.rebuilding import Rebuilding
 from jobs.streams.stored_features import beside, fingerprints
 from jobs.use_case import UseCase
@@ -121,3 +124,23 @@ def test_of_two_declarations_that_were_begun_the_last_counts(tmp_path: Path) -> 
     begun.close()
     run(world, use_case=CHANGED)
     assert_whole(world, CHANGED)
+
+
+def test_no_two_processes_take_a_stream_over_at_a_time(tmp_path: Path) -> None:
+    world = streamed(tmp_path, 5)
+    night_by(world, CHANGED)
+    settings, end = world.settings, Event()
+    with control.only_one(settings, FRAUD), control.only_successor(settings, FRAUD):
+        with pytest.raises(control.Taken, match="expected no other process to take the stream over, found one"):
+            succession.turn(world.lakehouse, CHANGED, end).__enter__()
+        assert not world.lakehouse.exists(beside(TABLE))
+    held = contextlib.ExitStack()
+    held.enter_context(control.only_successor(settings, FRAUD))
+    Rebuilding(world.lakehouse, CHANGED, held.close).finish()
+    # Who would take it over finds features as they are declared, and the way free for others.
+    with (
+        control.only_successor(settings, FRAUD),
+        control.only_one(settings, FRAUD),
+        pytest.raises(control.Taken, match="expected no stream of this use case to run"),
+    ):
+        succession.turn(world.lakehouse, CHANGED, end).__enter__()

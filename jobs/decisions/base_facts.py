@@ -20,7 +20,7 @@ from jobs.arrays import Bools, Ints
 from jobs.decisions.entity_index import NO_ROWS, EntityIndex, Keys
 from jobs.decisions.feature_row import FeatureRow
 from jobs.decisions.log_before import Absorbed
-from jobs.decisions.log_contents import of_facts
+from jobs.decisions.log_contents import counted, of_facts
 from jobs.decisions.profiles import Profiles
 from jobs.decisions.table_facts import Facts, Values
 from jobs.features.clock import filled
@@ -89,11 +89,11 @@ class BaseFacts:
         reported = Facts.of(named, labels, {**rows.labels, **keys}, least_lag=1)
         made = cls(rows, moment, Facts.of(named, events, rows.events), reported, others=facts)
         for plan in rows.plans:
-            counted = events if plan.features.facts is None else tables[plan.features.facts]
-            made._events_of.append(EntityIndex.of([counted.column(key) for key in plan.features.keys]))
+            table = events if plan.features.facts is None else tables[plan.features.facts]
+            made._events_of.append(EntityIndex.of([table.column(key) for key in plan.features.keys]))
             reported_of = [labels.column(key) for key in plan.features.keys] if plan.features.reads_labels else None
             made._labels_of.append(None if reported_of is None else EntityIndex.of(reported_of))
-            made._ratios.append(_ratios(plan, counted, labels))
+            made._ratios.append(_ratios(plan, table, labels))
         return made
 
     def facts_of(self, number: int, key: Keys) -> tuple[FactLines, FactLines, list[Later]]:
@@ -106,11 +106,11 @@ class BaseFacts:
         labels = NO_ROWS if of_labels is None else of_labels.rows(key)
         if not len(events) and not len(labels):
             return FactLines(plan.event_layout), FactLines(plan.label_layout), []
-        counted = self._counted(plan)
-        there, coming = self._parted(counted, events, plan)
+        of = counted(plan.features)
+        there, coming = self._parted(of, events, plan)
         reported, to_report = self._parted("labels", labels, plan)
         return (
-            self.kind(counted).lines(plan.event_layout, there, self._ratios[number], self.moment),
+            self.kind(of).lines(plan.event_layout, there, self._ratios[number], self.moment),
             self.labels.lines(plan.label_layout, reported, {}, self.moment),
             sorted(coming + to_report, key=lambda each: (each.moment, each.fact is not None)),
         )
@@ -123,17 +123,13 @@ class BaseFacts:
     def _last_of(self, number: int, most: int) -> Iterator[tuple[int, int, int]]:
         """Time of knowing, row and window features of the last facts of entities, the latest first."""
         rows = self._events_of[number].last_rows(most)
-        known = self.kind(self._counted(self.rows.plans[number])).known(rows)
+        known = self.kind(counted(self.rows.plans[number].features)).known(rows)
         return zip(known.tolist(), rows.tolist(), repeat(number), strict=False)
 
     def _key_of(self, number: int, row: int) -> Keys:
         plan = self.rows.plans[number]
-        facts = self.kind(self._counted(plan))
+        facts = self.kind(counted(plan.features))
         return tuple(facts.value(name, row) for name in plan.features.keys)
-
-    def _counted(self, plan: Plan) -> str:
-        """The kind of facts that window features count."""
-        return "events" if plan.features.facts is None else of_facts(plan.features.facts)
 
     def _parted(self, of: str, rows: Ints, plan: Plan) -> tuple[Ints, list[Later]]:
         """Rows that are known at the moment, and what becomes known later."""

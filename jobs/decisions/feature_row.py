@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from jobs.decisions.event_schema import EventSchema, column_types, needed_columns
-from jobs.decisions.log_contents import of_facts
+from jobs.decisions.log_contents import counted, of_facts
 from jobs.errors import Invalid
 from jobs.online.column_type import ColumnType
 from jobs.online.plan import Plan
@@ -206,9 +206,7 @@ class FeatureRow:
 
 
 def _counts(plan: Plan, of: str) -> bool:
-    if plan.features.facts is not None:
-        return of == of_facts(plan.features.facts)
-    return of == "events" or (of == "labels" and plan.features.reads_labels)
+    return of == counted(plan.features) or (of == "labels" and plan.features.reads_labels)
 
 
 def _age(moment: int | None, happened: int) -> float | None:

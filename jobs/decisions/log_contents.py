@@ -26,6 +26,7 @@ import msgspec
 from jobs.decisions.outcome import Outcome
 from jobs.errors import Invalid
 from jobs.rollout_strategy import CHAMPION
+from jobs.windows import WindowFeatures
 
 
 class EventCame(msgspec.Struct, tag="event", tag_field="kind", omit_defaults=True):
@@ -217,6 +218,11 @@ _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Content)
 def of_facts(source: str) -> str:
     """The kind of facts that the rows of a source are which are no events."""
     return f"facts/{source}"
+
+
+def counted(windows: WindowFeatures) -> str:
+    """The kind of facts that window features count beside labels: `events`, or `of_facts` of a source."""
+    return "events" if windows.facts is None else of_facts(windows.facts)
 
 
 def subject(fact: Fact) -> str:

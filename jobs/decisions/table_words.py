@@ -78,9 +78,8 @@ class TableWords:
         also = [(use_case.event_id, "in", ids)]
         found = base_tables.read(self.lakehouse, self.rows, of, self.now.versions, since, also)
         keys = [key for windows in use_case.windows if windows.facts is None for key in windows.keys]
-        types = (
-            self.rows.events if of == "events" else {**self.rows.labels, **{key: self.rows.events[key] for key in keys}}
-        )
+        labels = {**self.rows.labels} | {key: self.rows.events[key] for key in keys}
+        types = self.rows.events if of == "events" else labels
         names = [name for name in types if name not in named]
         yield from self._words(Facts.of(named, found.sort_by("known_at"), types), names)
 

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from jobs.decisions.base_tables import Tables
 from jobs.decisions.entity_states import Change
-from jobs.decisions.log_contents import EventCame, FactGone, of_facts, subject
+from jobs.decisions.log_contents import EventCame, FactGone, counted, subject
 from jobs.features import fact_frames
 from jobs.features.fact_frames import LABEL
 from jobs.lakehouse import arrow_writer
@@ -46,7 +46,7 @@ class Facts:
         # What declarations say of columns is made of their conditions, each time it is asked for.
         self._reads_labels, self._label_columns = windows.reads_labels, windows.label_columns
         self._columns = windows.event_columns if windows.facts is None else windows.fact_columns
-        self._counted = "events" if windows.facts is None else of_facts(windows.facts)
+        self._counted = counted(windows)
         self._came: list[Row] = []
 
     def add(self, change: Change, is_target: bool) -> None:

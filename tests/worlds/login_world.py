@@ -65,7 +65,6 @@ SCHEMA = pa.schema(
      "loaded_in": pa.int64(), "version": pa.int64(), "event_date": pa.date32()}
 )  # fmt: skip
 CUSTOMERS = (0, 1, 2, 7)
-READ = ("customer_id", "failures", "seconds", "country")
 
 
 @dataclass
